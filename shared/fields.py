@@ -1,0 +1,111 @@
+"""Field types of commands: what a value means, its unit and its bounds, said once.
+
+Every type carries `x-` hints in its JSON Schema (unit, scale, reference), from which forms,
+templates and documentation are drawn.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+"""Business days are days in this zone."""
+
+
+def _decimal(value: Any) -> Any:
+    """Money and weights never pass through a binary float: 0.1 + 0.2 must stay 0.3."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            return Decimal(value)
+        except InvalidOperation:
+            pass
+    raise ValueError("decimal_as_text")
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("blank")
+    return value
+
+
+type Money = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    Field(ge=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"}),
+]
+"""An amount in yuan, at least 0, two decimals; sent as a string or an integer, never a float."""
+
+type PositiveMoney = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    Field(gt=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"}),
+]
+"""An amount in yuan above 0."""
+
+type Quantity = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    Field(gt=0, max_digits=14, decimal_places=3),
+]
+"""A quantity above 0 in the unit named beside it, three decimals."""
+
+type Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A number of pieces, at least 1."""
+
+type Weight = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    Field(gt=0, max_digits=12, decimal_places=1, json_schema_extra={"x-unit": "g"}),
+]
+"""A weight in grams, above 0."""
+
+type Share = Annotated[
+    Decimal,
+    BeforeValidator(_decimal),
+    Field(ge=0, le=1, max_digits=5, decimal_places=4),
+]
+"""A share between 0 and 1."""
+
+type Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)
+]
+"""A short text that must not be blank."""
+
+type Text = Annotated[str, StringConstraints(max_length=4000)]
+"""A longer text, which may be empty."""
+
+type Reason = Annotated[
+    str, StringConstraints(min_length=2, max_length=1000), AfterValidator(_not_blank)
+]
+"""Why somebody does what they do: never blank."""
+
+type Subject = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")
+]
+"""A person's sign-in name (the token's `sub`); no personal name."""
+
+type UnitId = Annotated[UUID, Field(json_schema_extra={"x-ref": "unit"})]
+"""The id of a unit of the organisation tree."""
+
+type File = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{64}$"),
+    Field(json_schema_extra={"x-ref": "file"}),
+]
+"""A stored file (photo, certificate), named by its SHA-256."""
+
+type Moment = AwareDatetime
+"""A moment with its time zone."""
+
+
+def business_day(moment: datetime) -> Any:
+    """The calendar day of `moment` in Asia/Shanghai, as a `date`."""
+    return moment.astimezone(SHANGHAI).date()
