@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_args, get_origin
 from uuid import UUID, uuid5
 
 import msgspec
@@ -26,11 +26,16 @@ NAMESPACE = UUID("6f1c8d7e-52a0-5c1b-9d55-686f7571696e")
 """Root of every derived id, so that a natural key means the same stream everywhere."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+class Frozen(msgspec.StructMeta):
+    """Makes every subclass frozen and keyword-only, and lets type checkers know it."""
+
+
+class Event(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     """Something that happened. The class name is its wire name for ever; new field = default."""
 
 
-class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+class Foreign(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     """Another service's event with only the fields read here; `source` names that service.
 
     The class name is the event's wire name. Unknown fields are ignored.
@@ -39,15 +44,15 @@ class Foreign(msgspec.Struct, frozen=True, kw_only=True):
     source: ClassVar[str]
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     """What an aggregate is now, folded from its events by `evolve`."""
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class View(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     """One row of a list or page: a pure function of an aggregate's state."""
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
+class Policy(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     """A dated rule's values. Loaded for the unit and the day of the fact, never a constant."""
 
     slug: ClassVar[str]
@@ -138,7 +143,8 @@ class Send:
 @dataclass(frozen=True, slots=True)
 class From:
     """Where a decision's fact comes from: an attribute of the command (else of the state), or
-    a function (command, state, by) -> id, ids or None."""
+    a function (command, state, by) -> id, ids or None.
+    """
 
     source: str | Callable[[Any, Any, By], Any]
 
@@ -239,7 +245,7 @@ class Reaction:
     """An event, own or foreign, turned into commands on own aggregates, once in effect."""
 
     function: Callable[..., Iterable[Send] | Send | None]
-    event: type[Event] | type[Foreign]
+    event: type[Event | Foreign]
     facts: tuple[Fact, ...]
 
     @property
@@ -339,9 +345,7 @@ class Aggregate:
 
         return record
 
-    def on[F: Callable[..., Any]](
-        self, event: type[Event] | type[Foreign]
-    ) -> Callable[[F], F]:
+    def on[F: Callable[..., Any]](self, event: type[Event | Foreign]) -> Callable[[F], F]:
         """Declares a reaction: `function(event, recorded, **facts)` returns sends."""
 
         def record(function: F) -> F:

@@ -27,7 +27,7 @@ class Level(IntEnum):
 
 
 class Role(StrEnum):
-    """A post's role. Rights follow from posts (role at a unit, from-to), never from token claims."""
+    """A post's role. Rights follow from posts (role at a unit, from-to), never from claims."""
 
     ADMINISTRATOR = "administrator"
     PRINCIPAL = "principal"

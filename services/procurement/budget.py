@@ -18,7 +18,16 @@ from pydantic import Field
 
 from shared.fields import Money, Name, PositiveMoney, Reason
 from shared.kernel import (
-    Aggregate, By, Command, Creation, Event, Part, Recorded, Refused, State, View,
+    Aggregate,
+    By,
+    Command,
+    Creation,
+    Event,
+    Part,
+    Recorded,
+    Refused,
+    State,
+    View,
 )  # fmt: skip
 from shared.organisation import READERS, Role
 
