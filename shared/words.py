@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 SECTIONS = (
     "names", "commands", "events", "views", "fields", "values", "refusals", "measures", "alerts",
+    "validation",
 )  # fmt: skip
 
 

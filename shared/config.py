@@ -1,0 +1,53 @@
+"""Settings of one process, from the environment (`HOUQIN_...`)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where things are and how long to wait. Limits of the law are rules, not settings."""
+
+    model_config = SettingsConfigDict(env_prefix="HOUQIN_")
+
+    database: str = "postgresql://houqin@127.0.0.1:5432/houqin"
+    kafka: str = "127.0.0.1:9092"
+    topic_prefix: str = "houqin"
+    partitions: int = 12
+    replication: int = 1
+    host: str = "127.0.0.1"
+    port: int = 8000
+    issuer: str = "http://127.0.0.1:8080"
+    audience: str = "houqin"
+    jwks_url: str = ""
+    administrators: str = ""
+    """Subjects that hold the administrator's role everywhere, comma separated."""
+    pool_size: int = 12
+    group_size: int = 256
+    """Commands appended in one transaction, at most."""
+    cache_streams: int = 20_000
+    """Folded streams kept in memory."""
+    late_entry_grace_s: float = 60.0
+    """A deadline already past when its fact is recorded is judged this much later, since the
+    record that fulfils it may be in the same late batch."""
+    posts_age_s_max: float = 120.0
+    """Beyond this age of the local copy of posts, weighty commands are refused."""
+    clock_skew_s: float = 60.0
+    trace_share: float = 0.05
+    log_level: str = "INFO"
+
+    def topic(self, service: str) -> str:
+        """The Kafka topic of a service."""
+        return f"{self.topic_prefix}.{service}"
+
+    def administrator_subjects(self) -> frozenset[str]:
+        """The subjects named in `administrators`."""
+        return frozenset(filter(None, map(str.strip, self.administrators.split(","))))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

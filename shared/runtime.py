@@ -1,0 +1,30 @@
+"""What one process of a service holds: settings, pool, local copy, writer, words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from shared.access import Tokens
+from shared.config import Settings
+from shared.directory import Directory
+from shared.kernel import Service
+from shared.words import Words
+from shared.writer import Writer
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Made once by `shared.service`, for production and tests alike."""
+
+    service: Service
+    settings: Settings
+    pool: asyncpg.Pool[asyncpg.Record]
+    directory: Directory
+    writer: Writer
+    tokens: Tokens
+    words: Words
+    consumers: list[Any] = field(default_factory=list)
+    background: list[Any] = field(default_factory=list)

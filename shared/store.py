@@ -1,0 +1,296 @@
+"""The log of one service: migrate, load streams, append. SQL of the write path is only here.
+
+Order and gaps: the cursor is (tx, seq), read behind `pg_snapshot_xmin(pg_current_snapshot())`. The
+insert of events is the first write of its transaction, and what is decided is decided from reads
+made before it; who loses a race starts a new transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from shared.kernel import Aggregate, Event, Recorded
+
+SNAPSHOT_EVERY = 100
+"""A stream's state is kept beside the log each time its version passes a multiple of this."""
+
+EVENT_BYTES_MAX = 256 * 1024
+"""A larger event is refused at the door, so that the relay never meets one it cannot send."""
+
+type Connection = (
+    asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+)
+
+
+class Conflict(Exception):  # noqa: N818 - a race lost, not an error
+    """Another transaction moved a stream first; decide again from what it wrote."""
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """A stream as it is now: folded state, version, owner, and its last event's envelope."""
+
+    id: UUID
+    aggregate: str
+    organisation: UUID
+    version: int
+    state: Any
+    last: Recorded
+
+
+class NewEvent(NamedTuple):
+    """A decided event on its way into the log; the order of fields is that of `_INSERT`."""
+
+    id: UUID
+    stream: UUID
+    version: int
+    type: str
+    data: bytes
+    organisation: UUID
+    actor: str
+    occurred_at: datetime
+    recorded_at: datetime
+    correlation: UUID
+    causation: UUID | None
+    trace: str | None
+
+
+class NewKey(NamedTuple):
+    """An idempotency row: what was asked under a key, and the answer it got."""
+
+    subject: str
+    key: str
+    operation: str
+    fingerprint: bytes
+    status: int
+    etag: int | None
+    body: bytes
+
+
+class Move(NamedTuple):
+    """A stream head's move; version 0 before means that the stream is born."""
+
+    stream: UUID
+    aggregate: str
+    organisation: UUID
+    before: int
+    after: int
+
+
+_INSERT = """
+insert into event (month, id, stream, version, type, data, organisation, actor, occurred_at,
+                   recorded_at, correlation, causation, trace)
+select $1, t.id, t.stream, t.version, t.type, t.data, t.organisation, t.actor, t.occurred_at,
+       t.recorded_at, t.correlation, t.causation, t.trace
+from unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::uuid[], $8::text[],
+            $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::uuid[], $13::text[])
+     with ordinality as t(id, stream, version, type, data, organisation, actor, occurred_at,
+                          recorded_at, correlation, causation, trace, n)
+order by t.n
+on conflict do nothing
+returning tx, seq
+"""
+
+_MOVE = """
+with moved as (
+    update head set version = t.after
+    from unnest($1::uuid[], $4::int[], $5::int[]) as t(stream, before, after)
+    where t.before > 0 and head.stream = t.stream and head.version = t.before
+    returning 1
+), born as (
+    insert into head (stream, aggregate, organisation, version)
+    select t.stream, t.aggregate, t.organisation, t.after
+    from unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::int[])
+         as t(stream, aggregate, organisation, before, after)
+    where t.before = 0
+    on conflict do nothing
+    returning 1
+)
+select (select count(*) from moved) + (select count(*) from born)
+"""
+
+_KEYS = """
+insert into idempotency (subject, key, operation, fingerprint, status, etag, body)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::int[],
+                     $7::bytea[])
+on conflict do nothing
+returning 1
+"""
+
+
+async def migrate(pool: asyncpg.Pool[asyncpg.Record], folders: Sequence[Path]) -> None:
+    """Applies every numbered SQL file not yet applied, one process at a time."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(7001)")
+        await connection.execute(
+            "create table if not exists migration (name text primary key,"
+            " applied_at timestamptz not null default now())"
+        )
+        done = {row["name"] for row in await connection.fetch("select name from migration")}
+        for folder in folders:
+            for path in sorted(folder.glob("*.sql")):
+                name = f"{folder.parent.name}/{path.name}"
+                if name not in done:
+                    await connection.execute(path.read_text("utf-8"))
+                    await connection.execute("insert into migration (name) values ($1)", name)
+        await add_partitions(connection, datetime.now(UTC).date())
+
+
+async def add_partitions(connection: Connection, today: date) -> None:
+    """Makes the log's partitions of this month and the next one."""
+    first = month_of(today)
+    for begin in (first, _next_month(first)):
+        end = _next_month(begin)
+        await connection.execute(
+            f"create table if not exists event_{begin:%Y%m} partition of event"
+            f" for values from ('{begin}') to ('{end}')"
+        )
+
+
+def month_of(day: date) -> date:
+    """The first day of the day's month: the log's partition key."""
+    return day.replace(day=1)
+
+
+def _next_month(first: date) -> date:
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+async def epoch_of(connection: Connection) -> int:
+    """The order key's epoch: a new one begins where a logical restore resets transaction ids."""
+    return int(await connection.fetchval("select max(epoch) from log_epoch"))
+
+
+async def heads(
+    connection: Connection, streams: Sequence[UUID]
+) -> dict[UUID, tuple[str, UUID, int]]:
+    """Aggregate, organisation and version of each stream that exists."""
+    rows = await connection.fetch(
+        "select stream, aggregate, organisation, version from head where stream = any($1)",
+        streams,
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+
+async def answers(
+    connection: Connection, keys: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], asyncpg.Record]:
+    """The stored answers of (subject, key) pairs that were used before."""
+    rows = await connection.fetch(
+        "select i.* from idempotency i join unnest($1::text[], $2::text[]) as t(subject, key)"
+        " on i.subject = t.subject and i.key = t.key",
+        [subject for subject, _ in keys],
+        [key for _, key in keys],
+    )
+    return {(row["subject"], row["key"]): row for row in rows}
+
+
+async def fold(
+    connection: Connection, aggregates: dict[str, Aggregate], streams: Sequence[UUID]
+) -> dict[UUID, Stream]:
+    """Streams folded from their snapshot (if it is of today's code) and the events after it."""
+    states: dict[UUID, tuple[int, Any]] = {}
+    for row in await connection.fetch(
+        "select s.*, h.aggregate from snapshot s join head h using (stream)"
+        " where s.stream = any($1)",
+        streams,
+    ):
+        aggregate = aggregates[row["aggregate"]]
+        if row["code"] == code_of(aggregate):
+            state = msgspec.json.decode(row["state"], type=aggregate.state)
+            states[row["stream"]] = (row["version"], state)
+    rows = await connection.fetch(
+        "select h.aggregate, e.id, e.stream, e.version, e.type, e.data, e.organisation, e.actor,"
+        " e.occurred_at, e.recorded_at from unnest($1::uuid[], $2::int[]) as t(stream, since)"
+        " join head h on h.stream = t.stream"
+        " join event e on e.stream = t.stream and e.version >= t.since"
+        " order by e.stream, e.version",
+        streams,
+        [states.get(stream, (1, None))[0] for stream in streams],
+    )
+    found: dict[UUID, Stream] = {}
+    for row in rows:
+        found[row["stream"]] = _step(aggregates[row["aggregate"]], row, states)
+    return found
+
+
+def _step(aggregate: Aggregate, row: asyncpg.Record, states: dict[UUID, tuple[int, Any]]) -> Stream:
+    """The stream after one more row; the row at a snapshot's own version only lends envelope."""
+    version, state = states.get(row["stream"], (0, None))
+    if row["version"] > version:
+        state = aggregate.evolve(state, decode(aggregate, row["type"], row["data"]))
+        states[row["stream"]] = (row["version"], state)
+    last = Recorded(
+        id=row["id"], stream=row["stream"], version=row["version"],
+        organisation=row["organisation"], actor=row["actor"],
+        occurred_at=row["occurred_at"], recorded_at=row["recorded_at"],
+    )  # fmt: skip
+    return Stream(row["stream"], aggregate.name, row["organisation"], row["version"], state, last)
+
+
+@cache
+def _decoder(event: type[Event]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(event)
+
+
+def decode(aggregate: Aggregate, type_: str, data: bytes) -> Event:
+    """An event from its bytes; KeyError for a type that the aggregate does not know."""
+    return _decoder(aggregate.events[type_]).decode(data)  # type: ignore[no-any-return]
+
+
+@cache
+def code_of(aggregate: Aggregate) -> str:
+    """Hash of the module that folds: a snapshot by other code is not used."""
+    assert aggregate.module is not None
+    return hashlib.sha256(inspect.getsource(aggregate.module).encode()).hexdigest()
+
+
+async def append(
+    connection: Connection,
+    events: Sequence[NewEvent],
+    moves: Sequence[Move],
+) -> list[tuple[int, int]]:
+    """Writes decided events and moves their heads; returns each event's (tx, seq).
+
+    Must be the first write of the transaction. Raises `Conflict`: roll back and decide anew.
+    """
+    placed = await connection.fetch(
+        _INSERT, month_of(events[0].recorded_at.date()), *map(list, zip(*events, strict=True))
+    )
+    if len(placed) < len(events):
+        raise Conflict
+    moved = await connection.fetchval(_MOVE, *map(list, zip(*sorted(moves), strict=True)))
+    if moved < len(moves):
+        raise Conflict
+    return [(row[0], row[1]) for row in placed]
+
+
+async def keep_answers(connection: Connection, keys: Sequence[NewKey]) -> None:
+    """Writes idempotency rows; `Conflict` if one of the keys was used meanwhile."""
+    kept = await connection.fetch(_KEYS, *map(list, zip(*keys, strict=True)))
+    if len(kept) < len(keys):
+        raise Conflict
+
+
+async def keep_snapshots(
+    connection: Connection, aggregates: dict[str, Aggregate], streams: Sequence[Stream]
+) -> None:
+    """Keeps the states of `streams`; a cache that may be dropped at any time."""
+    await connection.executemany(
+        "insert into snapshot (stream, version, code, state) values ($1, $2, $3, $4)"
+        " on conflict (stream) do update set version = excluded.version, code = excluded.code,"
+        " state = excluded.state where snapshot.version < excluded.version",
+        [
+            (s.id, s.version, code_of(aggregates[s.aggregate]), msgspec.json.encode(s.state))
+            for s in streams
+        ],
+    )

@@ -1,0 +1,283 @@
+"""Lists and pages: each view's table is made from its row class, written in the transaction of the
+events, and read under row-level security with filters, sorting, search and keyset paging.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import inspect
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from shared.kernel import Refused, ViewOf, hints_of, without_none
+from shared.store import Connection, Stream, fold
+
+READER = "houqin_reader"
+"""The database role under which everything is read: it sees only rows in the caller's scope."""
+
+PAGE_MAX = 500
+
+_COLUMNS: tuple[tuple[type, str], ...] = (
+    (bool, "boolean"),
+    (IntEnum, "bigint"),
+    (int, "bigint"),
+    (StrEnum, "text"),
+    (str, "text"),
+    (Decimal, "numeric"),
+    (datetime, "timestamptz"),
+    (date, "date"),
+    (UUID, "uuid"),
+)
+
+
+@cache
+def columns(view: ViewOf) -> dict[str, str]:
+    """Column -> SQL type of the row class; what is not simple is kept as jsonb."""
+    return {name: _sql_type(hint) for name, hint in hints_of(view.row).items() if name != "id"}
+
+
+def _sql_type(hint: Any) -> str:
+    kind = without_none(hint)
+    if isinstance(kind, type):
+        for python, sql in _COLUMNS:
+            if issubclass(kind, python):
+                return sql
+    return "jsonb"
+
+
+def shape(view: ViewOf) -> str:
+    """Hash of what a view's rows depend on: another hash means that it must be built anew."""
+    modules = {view.aggregate.module, inspect.getmodule(view.function)}
+    text = "".join(sorted(inspect.getsource(module) for module in modules if module))
+    return hashlib.sha256((text + repr(columns(view))).encode()).hexdigest()
+
+
+async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
+    """Makes missing view tables, and builds anew those whose shape has changed. Inside the
+    migration's transaction, so that no command runs between.
+    """
+    await connection.execute(
+        f"do $$ begin create role {READER} nologin; exception when duplicate_object then null;"
+        f" when unique_violation then null; end $$; grant {READER} to current_user"
+    )
+    await connection.execute(
+        "create table if not exists view_shape (name text primary key, shape text not null)"
+    )
+    known = {row[0]: row[1] for row in await connection.fetch("select * from view_shape")}
+    for view in views:
+        if known.get(view.name) != shape(view):
+            await _create(connection, view)
+            await rebuild(connection, view)
+
+
+async def _create(connection: Connection, view: ViewOf) -> None:
+    table, fields = f"view_{view.name}", columns(view)
+    wanted = "".join(f", {name} {sql}" for name, sql in fields.items())
+    indexes = "".join(
+        f"create index on {table} ({name}, stream, key);"
+        for name in dict.fromkeys((*view.sorts, *view.filters))
+    )
+    await connection.execute(
+        f"drop table if exists {table};"
+        f"create table {table} (stream uuid not null, key text not null, version int not null"
+        f"{wanted}, primary key (stream, key));"
+        f"create index on {table} (organisation);{indexes}"
+        f"alter table {table} enable row level security;"
+        f"create policy scope on {table} for select to {READER} using"
+        " (current_setting('houqin.scope', true) = '*' or organisation in"
+        " (select unit_id from units_below(current_setting('houqin.scope', true))));"
+        f"grant select on {table} to {READER}"
+    )
+    await connection.execute(
+        "insert into view_shape values ($1, $2) on conflict (name) do update set shape = $2",
+        view.name,
+        shape(view),
+    )
+
+
+async def rebuild(connection: Connection, view: ViewOf) -> int:
+    """Folds every stream of the view's aggregate again and writes its rows; returns how many."""
+    aggregates = {view.aggregate.name: view.aggregate}
+    after, total = UUID(int=0), 0
+    while True:
+        ids = [
+            row[0]
+            for row in await connection.fetch(
+                "select stream from head where aggregate = $1 and stream > $2"
+                " order by stream limit 1000",
+                view.aggregate.name,
+                after,
+            )
+        ]
+        if not ids:
+            return total
+        streams = await fold(connection, aggregates, ids)
+        await write(connection, view, list(streams.values()))
+        after, total = ids[-1], total + len(ids)
+
+
+def encode_rows(view: ViewOf, stream: Stream) -> list[dict[str, Any]]:
+    """The view's rows of one stream, as they are stored."""
+    return [
+        {"stream": stream.id, "key": key, "version": stream.version, **msgspec.structs.asdict(row)}
+        for key, row in view.rows(stream.state, stream.last).items()
+    ]
+
+
+def answer_rows(view: ViewOf, stream: Stream) -> list[dict[str, Any]]:
+    """The view's rows of one stream, as the API answers them."""
+    return [
+        {"id": stream.id, **msgspec.structs.asdict(row), **({"key": key} if view.many else {})}
+        for key, row in view.rows(stream.state, stream.last).items()
+    ]
+
+
+@cache
+def _upsert(view: ViewOf) -> str:
+    fields = {"stream": "uuid", "key": "text", "version": "int", **columns(view)}
+    names = ", ".join(fields)
+    typed = ", ".join(f"{name} {sql}" for name, sql in fields.items())
+    changed = ", ".join(f"{name} = excluded.{name}" for name in fields)
+    return (
+        f"insert into view_{view.name} ({names})"
+        f" select {names} from json_to_recordset($1::json) as t({typed})"
+        f" on conflict (stream, key) do update set {changed}"
+    )
+
+
+async def write(connection: Connection, view: ViewOf, streams: Sequence[Stream]) -> None:
+    """Brings the view's rows of `streams` up to date, in one statement (two where rows may go)."""
+    rows = [row for stream in streams for row in encode_rows(view, stream)]
+    if rows:
+        await connection.execute(_upsert(view), msgspec.json.encode(rows).decode())
+    if view.many or len(rows) < len(streams):
+        await connection.execute(
+            f"delete from view_{view.name} v"
+            " using unnest($1::uuid[], $2::int[]) as t(stream, version)"
+            " where v.stream = t.stream and v.version < t.version",
+            [stream.id for stream in streams],
+            [stream.version for stream in streams],
+        )
+
+
+@asynccontextmanager
+async def reading(
+    pool: asyncpg.Pool[asyncpg.Record], scope: str
+) -> AsyncIterator[asyncpg.pool.PoolConnectionProxy[asyncpg.Record]]:
+    """A connection that sees only rows of units in `scope` (unit ids with commas, or `*`)."""
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(
+            "select set_config('role', $1, true), set_config('houqin.scope', $2, true)",
+            READER,
+            scope,
+        )
+        yield connection
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is asked for. `sort` may begin with `-`; `cursor` continues a page."""
+
+    filters: Mapping[str, str] = {}
+    sort: str = ""
+    search: str = ""
+    unit: UUID | None = None
+    limit: int = 50
+    cursor: str = ""
+
+
+async def page(
+    connection: Connection, view: ViewOf, query: Query
+) -> tuple[list[dict[str, Any]], str | None]:
+    """One page of rows and the cursor of the next; refuses unknown fields and broken cursors."""
+    fields = {"stream": "uuid", "key": "text", **columns(view)}
+    column, down = query.sort.removeprefix("-"), query.sort.startswith("-")
+    if column and column not in view.sorts:
+        raise Refused("sort_unknown", field="sort", allowed=", ".join(view.sorts) or "-")
+    order = [column] if column else []
+    values: list[Any] = []
+    where = _where(view, query, fields, values)
+    keys = [*order, "stream", "key"]
+    if query.cursor:
+        values.extend(_cursor_values(query.cursor, len(keys)))
+        marks = (
+            f"${len(values) - len(keys) + n + 1}::text::{fields[name]}"
+            for n, name in enumerate(keys)
+        )
+        where.append(f"({', '.join(keys)}) {'<' if down else '>'} ({', '.join(marks)})")
+    way = " desc" if down else ""
+    # Rows without a value for the sort column come in neither direction by keyset; they are few
+    # and found by filter, so they are left to the unsorted list.
+    if column:
+        where.append(f"{column} is not null")
+    limit = max(1, min(query.limit, PAGE_MAX))
+    rows = await connection.fetch(
+        f"select v.*, ({', '.join(f'{name}::text' for name in keys)}) as keyset_"
+        f" from view_{view.name} v"
+        f"{' where ' + ' and '.join(where) if where else ''}"
+        f" order by {', '.join(name + way for name in keys)} limit {limit + 1}",
+        *values,
+    )
+    shown = [row_of(view, row) for row in rows[:limit]]
+    following = None
+    if len(rows) > limit:
+        following = base64.urlsafe_b64encode(
+            msgspec.json.encode(list(rows[limit - 1]["keyset_"]))
+        ).decode()
+    return shown, following
+
+
+def _where(view: ViewOf, query: Query, fields: Mapping[str, str], values: list[Any]) -> list[str]:
+    where: list[str] = []
+    for name, wanted in query.filters.items():
+        if name not in view.filters:
+            raise Refused("filter_unknown", field=name, allowed=", ".join(view.filters) or "-")
+        values.append(wanted.split(","))
+        where.append(f"{name} = any(${len(values)}::text[]::{fields[name]}[])")
+    if query.search and view.search:
+        values.append(f"%{query.search}%")
+        where.append(
+            "(" + " or ".join(f"{name} ilike ${len(values)}" for name in view.search) + ")"
+        )
+    if query.unit:
+        values.append(str(query.unit))
+        where.append(f"organisation in (select unit_id from units_below(${len(values)}))")
+    return where
+
+
+def _cursor_values(cursor: str, length: int) -> list[str]:
+    try:
+        values = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=list[str])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise Refused("cursor_broken", field="cursor") from error
+    if len(values) != length:
+        raise Refused("cursor_broken", field="cursor")
+    return values
+
+
+def row_of(view: ViewOf, row: asyncpg.Record) -> dict[str, Any]:
+    """A stored row as the API answers it."""
+    shown: dict[str, Any] = {"id": row["stream"]}
+    for name, sql in columns(view).items():
+        value = row[name]
+        shown[name] = msgspec.json.decode(value) if sql == "jsonb" and value is not None else value
+    if view.many:
+        shown["key"] = row["key"]
+    return shown
+
+
+async def rows_of(connection: Connection, view: ViewOf, stream: UUID) -> list[dict[str, Any]]:
+    """Every row of one stream that the caller may see."""
+    rows = await connection.fetch(
+        f"select * from view_{view.name} where stream = $1 order by key", stream
+    )
+    return [row_of(view, row) for row in rows], max((row["version"] for row in rows), default=0)
