@@ -69,6 +69,14 @@ class Missing(Exception):  # noqa: N818 - control flow of a pure decision
         self.streams = frozenset(streams)
 
 
+class StepRefused(Exception):  # noqa: N818 - a no, not a fault
+    """Of several commands that stand or fall together, the one at `index` is refused (cause)."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(str(index))
+        self.index = index
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One command on one stream. `expected`: the version it must be at (If-Match)."""
@@ -134,10 +142,15 @@ class Decider:
     def decide(self, request: Request, known: Known) -> Decided:
         """Every event of the request. Raises `Missing`, or what refuses it as a whole."""
         run = Run(self, request, known)
-        for step in request.steps:
-            posts = run.authorise(step)
-            at = step.command.occurred_at or request.now
-            run.take(step, at.astimezone(UTC), posts)
+        for index, step in enumerate(request.steps):
+            try:
+                run.take(step, run.authorise(step), step.command.occurred_at or request.now)
+            except Missing:
+                raise
+            except Exception as error:
+                if len(request.steps) == 1:
+                    raise
+                raise StepRefused(index) from error
         return run.decided
 
 
@@ -166,7 +179,8 @@ class Run:
             state = stream.state if stream else None
             id_ = From(decision.at).locate(step.command, state, _nobody(step))
             place = self.unit_of(id_, step) if id_ else unit
-        day = business_day(step.command.occurred_at or self.request.now)
+        # A post must be held now: a late entry must not revive one that has ended.
+        day = business_day(self.request.now)
         held = self.directory.held(person, place, day)
         if not allowed(held, decision.allow, place):
             raise Denied(place, decision)
@@ -197,7 +211,7 @@ class Run:
         path = (*found.path, *reversed(chain[:-1]))
         return Unit(id=id_, code="", name="", level=Level.CLASS, path=path)
 
-    def take(self, step: Step, at: datetime, posts: tuple[HeldPost, ...]) -> None:
+    def take(self, step: Step, posts: tuple[HeldPost, ...], at: datetime) -> None:
         """Decides one step and, in order, what it sends."""
         stream = self.get(step.stream)
         if stream is None and not step.decision.creates:
@@ -211,7 +225,7 @@ class Run:
         for made in step.decision.decide(state, step.command, by, facts):
             if isinstance(made, Send):
                 target = made.aggregate.decisions[type(made.command)]
-                self.take(Step(target, made.id, made.command), at, posts)
+                self.take(Step(target, made.id, made.command), posts, at)
             else:
                 self._append(step.decision.aggregate, made, by)
 

@@ -21,7 +21,9 @@ from uuid_utils.compat import uuid7
 
 from shared import observe, views
 from shared.access import scope_of
-from shared.decide import Decided, Known, Missing, Request, Run, Step
+from shared.consumer import position_reached
+from shared.decide import Known, Missing, Request, Run, Step
+from shared.envelope import position_of
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
 from shared.problems import Problem, invalid, problem_of, response
 from shared.runtime import Runtime
@@ -56,10 +58,10 @@ _BATCH = msgspec.json.Decoder(Batch)
 def routes(rt: Runtime) -> list[Route]:
     """Every route that follows from the service's declarations."""
     base = f"/{rt.service.name}"
-    made = [Route(f"{base}/batch", _answering(rt, _batch(rt)), methods=["POST"])]
+    made = [Route(f"{base}/batch", answering(rt, _batch(rt), "batch"), methods=["POST"])]
     for decision in rt.service.decisions().values():
         if decision.path is not None:
-            endpoint = _answering(rt, _command(rt, decision), decision.name)
+            endpoint = answering(rt, _command(rt, decision), decision.name)
             made.append(Route(base + decision.path, endpoint, methods=["POST"]))
     for view in rt.service.views():
         for path, endpoint in (
@@ -67,11 +69,11 @@ def routes(rt: Runtime) -> list[Route]:
             (f"{view.path}/{{id:uuid}}/history", _history(rt, view)),
             (f"{view.path}/{{id:uuid}}", _detail(rt, view)),
         ):
-            made.append(Route(base + path, _answering(rt, endpoint, view.name), methods=["GET"]))
+            made.append(Route(base + path, answering(rt, endpoint, view.name), methods=["GET"]))
     return made
 
 
-def _answering(rt: Runtime, endpoint: Endpoint, operation: str = "batch") -> Endpoint:
+def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
     """The endpoint with whatever it raises turned into a problem answer, measured and traced."""
 
     async def answer(request: HttpRequest) -> Response:
@@ -79,10 +81,7 @@ def _answering(rt: Runtime, endpoint: Endpoint, operation: str = "batch") -> End
             try:
                 made = await endpoint(request)
             except Exception as error:  # noqa: BLE001 - the caller gets a problem, we get a log
-                problem = problem_of(error, rt.words)
-                if problem is None:
-                    observe.log.exception("unforeseen", operation=operation)
-                    problem = Problem("internal")
+                problem = foreseen(error, rt, operation)
                 seen.refused(problem.slug)
                 made = response(problem, rt.words, request.url.path)
             seen.status = made.status_code
@@ -95,8 +94,8 @@ def _command(rt: Runtime, decision: Decision) -> Endpoint:
     async def endpoint(request: HttpRequest) -> Response:
         person = await rt.tokens.person(request.headers.get("authorization"))
         await rt.directory.posts_of(person)
-        key = _key(request)
-        body = await _body(request)
+        key = key_of(request)
+        body = await body_of(request)
         named = request.path_params.get("id")
         stream = _uuid(named) if named is not None else None
         try:
@@ -109,9 +108,9 @@ def _command(rt: Runtime, decision: Decision) -> Endpoint:
         await _wait_for(rt, request)
         answer = await rt.writer.ask(
             Request([step], person, trace=observe.traceparent()),
-            Key(person, key, f"{decision.name}:{named or ''}", _fingerprint(body)),
+            Key(person, key, f"{decision.name}:{named or ''}", fingerprint(body)),
         )
-        return _respond(answer)
+        return respond(answer)
 
     return endpoint
 
@@ -127,7 +126,7 @@ def _batch(rt: Runtime) -> Endpoint:
         person = await rt.tokens.person(request.headers.get("authorization"))
         await rt.directory.posts_of(person)
         try:
-            batch = _BATCH.decode(await _body(request, BODY_BYTES_MAX * 8))
+            batch = _BATCH.decode(await body_of(request, BODY_BYTES_MAX * 8))
         except msgspec.ValidationError as error:
             raise Problem("batch_malformed", why=str(error)) from error
         except msgspec.DecodeError as error:
@@ -160,19 +159,25 @@ async def _row(
         step = Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
         answer = await rt.writer.ask(
             Request([step], person, trace=trace),
-            Key(person, row.key, f"{decision.name}:{row.id or ''}", _fingerprint(body)),
+            Key(person, row.key, f"{decision.name}:{row.id or ''}", fingerprint(body)),
         )
     except ValidationError as error:
-        problem: Problem | None = invalid(error, rt.words)
+        problem = invalid(error, rt.words)
     except Exception as error:  # noqa: BLE001 - each row is answered by itself
-        problem = problem_of(error, rt.words)
-        if problem is None:
-            observe.log.exception("unforeseen", operation=row.command)
-            problem = Problem("internal")
+        problem = foreseen(error, rt, row.command)
     else:
         return b'{"key":%b,"status":%d,"body":%b}' % (key, answer.status, answer.body)
     told = msgspec.json.encode(problem.body(rt.words))
     return b'{"key":%b,"status":%d,"problem":%b}' % (key, problem.status, told)
+
+
+def foreseen(error: Exception, rt: Runtime, operation: str) -> Problem:
+    """The problem that an error stands for; one that nobody foresaw is logged whole."""
+    problem = problem_of(error, rt.words)
+    if problem is None:
+        observe.log.exception("unforeseen", operation=operation)
+        problem = Problem("internal")
+    return problem
 
 
 def _list(rt: Runtime, view: ViewOf) -> Endpoint:
@@ -306,7 +311,8 @@ def _refuse_future(rt: Runtime, command: Command) -> None:
         raise Problem("occurred_in_future", field="occurred_at")
 
 
-def _key(request: HttpRequest) -> str:
+def key_of(request: HttpRequest) -> str:
+    """The request's idempotency key; a problem if it is missing or malformed."""
     key = request.headers.get("idempotency-key")
     if key is None:
         raise Problem("key_missing", field="Idempotency-Key")
@@ -329,14 +335,16 @@ def _expected(request: HttpRequest) -> int | None:
     return int(text)
 
 
-async def _body(request: HttpRequest, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+async def body_of(request: HttpRequest, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """The request's body; a problem if it is too large."""
     body = await request.body()
     if len(body) > bytes_max:
         raise Problem("body_too_large")
     return body
 
 
-def _fingerprint(body: bytes) -> bytes:
+def fingerprint(body: bytes) -> bytes:
+    """What tells one body from another under the same key."""
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
@@ -354,30 +362,34 @@ def _whole(text: str, field: str) -> int:
 
 
 async def _wait_for(rt: Runtime, request: HttpRequest) -> None:
-    """Waits until what `Houqin-After: <service>;<order key>` names has arrived here."""
+    """Waits until what `Houqin-After: <service>;<order key>` names has arrived here (at most 5 s):
+    in every consumer of that service's topic, and in this process's own copy of units and posts.
+    """
     after = request.headers.get("houqin-after")
     if after is None:
         return
-    service, _, key = after.partition(";")
-    parts = key.split(".")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise Problem("after_malformed", field="Houqin-After")
-    if service == rt.service.name and not rt.consumers:
-        return
-    raise NotImplementedError
+    source, _, key = after.partition(";")
+    try:
+        position = position_of(key)
+    except ValueError as error:
+        raise Problem("after_malformed", field="Houqin-After") from error
+    topic, partitions = rt.settings.topic(source), rt.settings.partitions
+    names = await rt.pool.fetch("select distinct consumer from consumed where topic = $1", topic)
+    for name in names:
+        if not await position_reached(rt.pool, name[0], topic, position, partitions=partitions):
+            raise Problem("after_unreached", field="Houqin-After")
+    await rt.directory.refresh()
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
     return Response(body, 200, headers, "application/json")
 
 
-def _respond(answer: Answer) -> Response:
+def respond(answer: Answer) -> Response:
+    """The HTTP answer of a request that was taken, now or before."""
     headers = {}
     if answer.etag is not None:
         headers["ETag"] = f'"{answer.etag}"'
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     return Response(answer.body, answer.status, headers, "application/json")
-
-
-__all__ = ["Decided", "parse", "routes"]

@@ -11,7 +11,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_args, get_origin
 from uuid import UUID, uuid5
@@ -366,11 +366,18 @@ class Aggregate:
 
 @dataclass(slots=True)
 class Service:
-    """A bounded context: its aggregates and where its words and rules lie."""
+    """A bounded context: its aggregates, and what it has beyond them.
+
+    `reads` names services whose topics its own `consumers` take in; `consumers` and `routers` are
+    made from the running service where declarations alone do not suffice (reporting).
+    """
 
     name: str
     aggregates: Sequence[Aggregate]
-    policies: Sequence[type[Policy]] = field(default=())
+    policies: Sequence[type[Policy]] = ()
+    reads: Sequence[str] = ()
+    consumers: Sequence[Callable[[Any], Any]] = ()
+    routers: Sequence[Callable[[Any], Any]] = ()
 
     def decisions(self) -> dict[type[Command], Decision]:
         """Every decision of the service by its command."""

@@ -30,7 +30,7 @@ class CommandSchema(GenerateJsonSchema):
         made: JsonSchemaValue = {"type": "string", "format": "decimal"}
         for name in ("ge", "gt", "le", "lt"):
             if name in schema:
-                made[f"x-{name}"] = str(schema[name])  # type: ignore[literal-required]
+                made[f"x-{name}"] = str(schema[name])
         if "decimal_places" in schema:
             made["x-scale"] = schema["decimal_places"]
         return made

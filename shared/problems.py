@@ -10,7 +10,7 @@ import msgspec
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from shared.decide import Denied, NotFound, PostsTooOld, Stale
+from shared.decide import Denied, NotFound, PostsTooOld, Stale, StepRefused
 from shared.kernel import Refused
 from shared.rules import RuleMissing
 from shared.store import Conflict
@@ -21,7 +21,8 @@ STATUS = {
     "unauthenticated": 401, "forbidden": 403, "not_found": 404, "stale": 412, "conflict": 409,
     "key_missing": 400, "key_malformed": 400, "key_reused": 422, "match_malformed": 400,
     "body_not_json": 400, "body_too_large": 413, "posts_too_old": 503, "rule_missing": 503,
-    "outcome_unknown": 503, "provider_away": 503, "no_post": 403, "after_unreached": 504, "after_malformed": 400, "internal": 500,
+    "outcome_unknown": 503, "provider_away": 503, "no_post": 403, "after_unreached": 504,
+    "after_malformed": 400, "internal": 500,
     "too_many_commands": 422, "filter_unknown": 400, "filter_malformed": 400,
     "sort_unknown": 400, "cursor_broken": 400, "file_unreadable": 400,
 }  # fmt: skip
@@ -53,10 +54,12 @@ class Problem(Exception):  # noqa: N818 - the field's own word (RFC 9457)
         errors: Sequence[FieldError] = (),
         field: str | None = None,
         status: int | None = None,
-        **values: object,
+        values: Mapping[str, object] | None = None,
+        **more: object,
     ) -> None:
         super().__init__(slug)
-        self.slug, self.errors, self.field, self.values = slug, tuple(errors), field, values
+        self.slug, self.errors, self.field = slug, tuple(errors), field
+        self.values = {**(values or {}), **more}
         self.status = status or STATUS.get(slug, 422)
 
     def body(self, words: Words, instance: str = "") -> dict[str, Any]:
@@ -106,7 +109,7 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
     )
 
 
-def problem_of(  # noqa: C901, PLR0911 - one flat table
+def problem_of(  # noqa: C901, PLR0911, PLR0912 - one flat table
     error: BaseException, words: Words
 ) -> Problem | None:
     """The problem that an error stands for; None for one that nobody foresaw."""
@@ -114,10 +117,11 @@ def problem_of(  # noqa: C901, PLR0911 - one flat table
         case Problem():
             return error
         case Refused(slug=slug, field=field, values=values):
-            return Problem(slug, field=field, **values)
+            return Problem(slug, field=field, values=values)
         case Denied(unit=unit, decision=decision):
             roles = decision.allow
-            return Problem("forbidden", field="organisation", **_denial(words, unit.name, roles))
+            denial = _denial(words, unit.name, roles)
+            return Problem("forbidden", field="organisation", values=denial)
         case NotFound():
             return Problem("not_found", field="id")
         case Stale(version=version):
@@ -128,13 +132,31 @@ def problem_of(  # noqa: C901, PLR0911 - one flat table
             return Problem("posts_too_old")
         case RuleMissing(slug=slug, day=day):
             return Problem("rule_missing", rule=slug, day=day)
+        case StepRefused(index=index, __cause__=cause) if cause is not None:
+            return _of_step(index, problem_of(cause, words), words)
         case Conflict():
             return Problem("conflict")
         case asyncpg.PostgresConnectionError() | asyncpg.InterfaceError() | OSError():
             return Problem("outcome_unknown")
         case asyncpg.DataError():
             return Problem("filter_malformed")
-    return None
+        case _:
+            return None
+
+
+def _of_step(index: int, problem: Problem | None, words: Words) -> Problem | None:
+    """The problem of one command of several: its row (the heading is row 1) is named."""
+    if problem is None:
+        return None
+    body = problem.body(words)
+    zh, en = body["zh"], body["en"]
+    place = f"{index + 2} {problem.field or ''}".strip()
+    error = FieldError(
+        place,
+        f"第{index + 2}行：{zh['reason']}。{zh['next_step']}",
+        f"row {index + 2}: {en['reason']}. {en['next_step']}",
+    )
+    return Problem(problem.slug, errors=[error], status=problem.status, values=problem.values)
 
 
 def _denial(words: Words, unit: str, roles: Sequence[str]) -> dict[str, object]:

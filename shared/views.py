@@ -269,14 +269,20 @@ def row_of(view: ViewOf, row: asyncpg.Record) -> dict[str, Any]:
     shown: dict[str, Any] = {"id": row["stream"]}
     for name, sql in columns(view).items():
         value = row[name]
-        shown[name] = msgspec.json.decode(value) if sql == "jsonb" and value is not None else value
+        if sql == "jsonb" and value is not None:
+            value = msgspec.json.decode(value)
+        elif isinstance(value, Decimal):
+            value = f"{value:f}"  # never 1E+6
+        shown[name] = value
     if view.many:
         shown["key"] = row["key"]
     return shown
 
 
-async def rows_of(connection: Connection, view: ViewOf, stream: UUID) -> list[dict[str, Any]]:
-    """Every row of one stream that the caller may see."""
+async def rows_of(
+    connection: Connection, view: ViewOf, stream: UUID
+) -> tuple[list[dict[str, Any]], int]:
+    """Every row of one stream that the caller may see, and the stream's version."""
     rows = await connection.fetch(
         f"select * from view_{view.name} where stream = $1 order by key", stream
     )

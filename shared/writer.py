@@ -302,9 +302,9 @@ class Writer:
             body = {"count": len(results), "results": results}
             return Answer(200, msgspec.json.encode(body), None)
         created = steps[0].decision.creates and bool(item.events)
-        return Answer(
-            201 if created else 200, msgspec.json.encode(results[0]), int(results[0]["version"])
-        )
+        stream = known.get(steps[0].stream, item)
+        etag = stream.version if stream else 0
+        return Answer(201 if created else 200, msgspec.json.encode(results[0]), etag)
 
     def _result(
         self, step: Step, item: Decided, known: Known, places: dict[UUID, str]

@@ -11,16 +11,20 @@ create table consumed (
     seq bigint not null default 0,
     fence bigint not null default 0,
     applied_at timestamptz,
+    -- The last moment at which all that Kafka then held of the partition had been applied.
+    current_at timestamptz,
     primary key (consumer, topic, partition)
 );
 
 -- An event that cannot be applied parks its key: the key's later events wait behind it, in order,
--- and every other key flows.
+-- and every other key flows. `retry` asks the running consumer to apply them all now.
 create table parked_key (
     consumer text not null,
     topic text not null,
     key uuid not null,
+    partition int not null,
     reason text not null,
+    retry boolean not null default false,
     parked_at timestamptz not null default now(),
     primary key (consumer, topic, key)
 );
@@ -31,13 +35,16 @@ create table parked_event (
     epoch int not null,
     tx bigint not null,
     seq bigint not null,
+    -- Tells messages apart whose envelope holds no position of their own.
+    kafka_offset bigint not null,
     headers jsonb not null,
     value bytea not null,
-    primary key (consumer, topic, key, epoch, tx, seq),
+    primary key (consumer, topic, key, epoch, tx, seq, kafka_offset),
     foreign key (consumer, topic, key) references parked_key on delete cascade
 );
 
--- The local copy of units, posts, calendar and rules, kept from organisation's events.
+-- The local copy of units, posts, calendar and rules, kept from organisation's events. `changed` is
+-- the copy's version at which a row was last written: a reader in memory loads only newer rows.
 create table unit (
     id uuid primary key,
     code text not null,
@@ -47,14 +54,18 @@ create table unit (
     division_code text not null default '',
     since date not null,
     closed_on date,
-    merged_into uuid
+    merged_into uuid,
+    changed bigint not null default 0
 );
 create table unit_parent (
     unit uuid not null,
     parent uuid,
     since date not null,
+    changed bigint not null default 0,
     primary key (unit, since)
 );
+-- Held from `since` until the day before `until`. A lent post has the id of its delegation, and
+-- `origin` is the post that was lent: it does not outlive it.
 create table post (
     id uuid primary key,
     person text not null,
@@ -62,9 +73,11 @@ create table post (
     role text not null,
     since date not null,
     until date,
-    delegated_by text
+    delegated_by text,
+    origin uuid
 );
 create index post_person on post (person);
+create index post_origin on post (origin) where origin is not null;
 create index post_unit on post (unit, role);
 create table rule (
     slug text not null,
@@ -92,10 +105,14 @@ create table day_off (
     name text not null,
     primary key (region, first_day, kind)
 );
--- Moves with every change of the copy above; readers in memory compare it to know they are stale.
+-- `version` moves with every change of the copy above, the others name the version at which that
+-- part last changed; readers in memory compare them to know that they are stale.
 create table directory_state (
     singleton boolean primary key default true check (singleton),
     version bigint not null default 0,
-    current_at timestamptz not null default '-infinity'
+    units bigint not null default 0,
+    posts bigint not null default 0,
+    rules bigint not null default 0,
+    calendar bigint not null default 0
 );
 insert into directory_state default values;

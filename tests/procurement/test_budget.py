@@ -4,8 +4,19 @@ from decimal import Decimal
 from uuid import UUID
 
 from services.procurement.budget import (
-    AdoptBudget, AmendBudget, BudgetAdopted, BudgetAmended, BudgetCommitted, BudgetLine,
-    BudgetReleased, BudgetSpent, CommitBudget, Fund, LineAdopted, ReleaseBudget, SpendBudget,
+    AdoptBudget,
+    AmendBudget,
+    BudgetAdopted,
+    BudgetAmended,
+    BudgetCommitted,
+    BudgetLine,
+    BudgetReleased,
+    BudgetSpent,
+    CommitBudget,
+    Fund,
+    LineAdopted,
+    ReleaseBudget,
+    SpendBudget,
     budgets,
 )  # fmt: skip
 from shared.testing import SCHOOL, given

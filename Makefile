@@ -1,0 +1,47 @@
+# 后勤 Houqin. `make` or `make help` lists the targets. Nothing but Python ≥ 3.13 is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+WHO ?= principal
+INSTANCE ?= local
+SCENARIO ?=
+ONCE ?=
+export SCENARIO ONCE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up demo test bench token lock clean
+.SILENT:
+
+help: ## 显示本帮助 · this help
+	printf '后勤 Houqin\n\n'
+	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
+	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+
+setup: ## 准备 .venv · make .venv with everything needed to run
+	$(PYTHON) deploy/local/bootstrap.py
+
+setup-dev: ## 同上，另加测试工具 · the same, with the tools of tests and checks
+	$(PYTHON) deploy/local/bootstrap.py --dev
+
+demo: setup ## 演示：启动全部并录入示例学年 · everything, with the example years (SCENARIO=… ONCE=1)
+	exec $(BIN)/python -m deploy.local.demo
+
+up: setup ## 只启动各部分 · start every part, without example data (INSTANCE=…)
+	exec $(BIN)/python -m deploy.local.supervisor up --instance $(INSTANCE)
+
+test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, on real Postgres and Kafka
+	exec $(BIN)/python -m deploy.local.check
+
+bench: setup-dev ## 性能测量 · measure the speed
+	exec $(BIN)/python -m bench
+
+token: setup ## 取访问令牌 · print an access token (WHO=principal)
+	$(BIN)/python -m deploy.local.token $(WHO)
+
+lock: setup-dev ## 重新锁定依赖版本 · write requirements/*.lock anew
+	cd requirements && for name in run dev; do \
+	  env -u PIP_FIND_LINKS ../$(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+	    --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate \
+	    --no-header --allow-unsafe -o $$name.lock $$name.in || exit 1; done
+
+clean: ## 删除全部运行数据 · delete the state of all stopped instances (downloads are kept)
+	if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local.supervisor clean; fi

@@ -1,0 +1,1 @@
+"""Houqin on one machine: its state in one folder, no root, no container."""

@@ -1,0 +1,6 @@
+"""`python -m services.assets [api|worker|rebuild VIEW]`."""
+
+from services.assets import assets
+from shared.service import main
+
+main(assets)

@@ -1,0 +1,34 @@
+"""`python -m services.portal provider | hash`."""
+
+import getpass
+import sys
+from typing import Annotated
+
+import argon2
+import typer
+import uvicorn
+
+from services.portal.grants import Settings
+from services.portal.provider import create_app
+
+commands = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@commands.command()
+def provider() -> None:
+    """Run the OpenID provider; settings come from HOUQIN_* variables."""
+    settings = Settings()
+    app = create_app(settings)
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning")
+
+
+@commands.command("hash")
+def hash_password(
+    password: Annotated[str, typer.Option(help="asked for if not given")] = "",
+) -> None:
+    """Print the line of the accounts file for a password."""
+    given = password or (getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().strip())
+    typer.echo(f'argon2 = "{argon2.PasswordHasher().hash(given)}"')
+
+
+commands()

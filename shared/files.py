@@ -1,0 +1,67 @@
+"""Routes that take and give files: a template per creating command, and its import."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request as HttpRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shared import imports, observe
+from shared.decide import Decided, Known, Request
+from shared.http import answering, body_of, fingerprint, key_of, respond
+from shared.kernel import Decision
+from shared.problems import Problem
+from shared.runtime import Runtime
+from shared.writer import Key
+
+FILE_BYTES_MAX = 20 * 1024 * 1024
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+def routes(rt: Runtime) -> list[Route]:
+    """`GET templates/{command}.xlsx` and `POST imports/{command}` of every importable command."""
+    known = imports.importable(rt.service)
+
+    def decision_of(request: HttpRequest) -> Decision:
+        name = request.path_params["command"]
+        if name not in known:
+            raise Problem("command_unknown", field="command", command=name)
+        return known[name]
+
+    async def template(request: HttpRequest) -> Response:
+        await rt.tokens.person(request.headers.get("authorization"))
+        decision = decision_of(request)
+        name = f'attachment; filename="{decision.name}.xlsx"'
+        content = imports.template(decision, rt.words)
+        return Response(content, 200, {"Content-Disposition": name}, XLSX)
+
+    async def take(request: HttpRequest) -> Response:
+        person = await rt.tokens.person(request.headers.get("authorization"))
+        await rt.directory.posts_of(person)
+        decision, key = decision_of(request), key_of(request)
+        content = await body_of(request, FILE_BYTES_MAX)
+        asked = Request(
+            imports.steps(decision, content, rt.words), person, trace=observe.traceparent()
+        )
+        if request.query_params.get("dry_run") in {"1", "true"}:
+            return await _dry_run(rt, asked)
+        operation = f"import:{decision.name}"
+        answer = await rt.writer.ask(asked, Key(person, key, operation, fingerprint(content)))
+        return respond(answer)
+
+    base = f"/{rt.service.name}"
+    return [
+        Route(f"{base}/templates/{{command}}.xlsx", answering(rt, template, "template")),
+        Route(f"{base}/imports/{{command}}", answering(rt, take, "import"), methods=["POST"]),
+    ]
+
+
+async def _dry_run(rt: Runtime, asked: Request) -> Response:
+    """What the import would do: decided like the real one, and nothing is written."""
+    async with rt.pool.acquire() as connection:
+        (outcome,) = await rt.writer.decide(connection, [asked], Known())
+    if not isinstance(outcome, Decided):
+        raise outcome
+    body = {"count": len(asked.steps), "events": len(outcome.events), "dry_run": True}
+    return Response(msgspec.json.encode(body), 200, media_type="application/json")

@@ -1,0 +1,113 @@
+"""Events, own and foreign, turned into commands on own aggregates: once in effect.
+
+The commands are decided and written in the transaction that moves the consumer's offsets, as the
+platform's own actor; a refusal parks the event's key, so that nothing is skipped unseen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from shared.decide import SYSTEM, Decided, Known, Request, Step
+from shared.directory import Directory
+from shared.envelope import Delivered, Unappliable
+from shared.kernel import Foreign, Reaction, Send, Service
+from shared.store import Connection
+from shared.writer import Writer
+
+
+class Reactions:
+    """What a service's reactions make of a batch of events: the handler of one consumer."""
+
+    def __init__(self, service: Service, writer: Writer, directory: Directory) -> None:
+        self.writer, self.directory = writer, directory
+        self.by_type: dict[tuple[str, str], list[Reaction]] = defaultdict(list)
+        self.decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+        for reaction in service.reactions():
+            source = source_of(reaction, service)
+            self.by_type[source, reaction.event.__name__].append(reaction)
+            self.decoders[reaction.event] = msgspec.json.Decoder(reaction.event)
+        self.wanted: frozenset[str] | None = frozenset(type_ for _, type_ in self.by_type)
+
+    @property
+    def sources(self) -> list[str]:
+        """The services whose events are reacted to."""
+        return sorted({source for source, _ in self.by_type})
+
+    def prepare(self, events: list[Delivered]) -> list[Delivered]:
+        """Nothing to fold: what the events call for is decided on streams as they are."""
+        return events
+
+    async def commit(self, connection: Connection, events: list[Delivered]) -> None:
+        """Decides and writes what the events call for; raises `Unappliable` for one that cannot."""
+        caused = [(event, self._request(event)) for event in events]
+        asked = [(event, request) for event, request in caused if request is not None]
+        if not asked:
+            return
+        known = Known()
+        outcomes = await self.writer.decide(connection, [request for _, request in asked], known)
+        for (event, _), outcome in zip(asked, outcomes, strict=True):
+            if not isinstance(outcome, Decided):
+                raise Unappliable(event, f"{type(outcome).__name__}: {outcome}") from outcome
+        decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
+        await self.writer.write(connection, decided, known)
+
+    def _request(self, event: Delivered) -> Request | None:
+        """One event's commands, which stand or fall together."""
+        steps: list[Step] = []
+        for reaction in self.by_type.get((event.service, event.type), ()):
+            try:
+                body = event.decode(self.decoders[reaction.event])
+                made = reaction.function(body, event.recorded, **self._facts(reaction, event))
+            except Unappliable:
+                raise
+            except Exception as error:
+                raise Unappliable(event, f"{reaction.name}: {error!r}") from error
+            sends = [made] if isinstance(made, Send) else list(made or ())
+            steps.extend(
+                Step(send.aggregate.decisions[type(send.command)], send.id, send.command)
+                for send in sends
+            )
+        if not steps:
+            return None
+        return Request(
+            _at(steps, event),
+            SYSTEM,
+            correlation=event.correlation,
+            causation=event.recorded.id,
+            trace=event.headers["traceparent"].decode() if "traceparent" in event.headers else None,
+            now=datetime.now(UTC),
+        )
+
+    def _facts(self, reaction: Reaction, event: Delivered) -> dict[str, Any]:
+        unit = self.directory.unit(event.recorded.organisation)
+        if unit is None and reaction.facts:
+            raise LookupError(f"unit {event.recorded.organisation} is not known yet")
+        return {
+            fact.name: unit
+            if fact.kind == "unit" or unit is None
+            else self.directory.rules.in_force(fact.type, unit, event.recorded.day)
+            for fact in reaction.facts
+        }
+
+
+def _at(steps: list[Step], event: Delivered) -> list[Step]:
+    """The commands dated when their cause happened, unless they say when themselves."""
+    at = event.recorded.occurred_at
+    return [
+        step
+        if step.command.occurred_at
+        else Step(step.decision, step.stream, step.command.model_copy(update={"occurred_at": at}))
+        for step in steps
+    ]
+
+
+def source_of(reaction: Reaction, service: Service) -> str:
+    """The service whose event it reacts to."""
+    if issubclass(reaction.event, Foreign):
+        return reaction.event.source
+    return service.name

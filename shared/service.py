@@ -1,0 +1,294 @@
+"""The one composition root: a service's processes for production, demo and tests alike.
+
+`python -m services.<name>` runs both roles in one process; `api` answers requests, `worker` moves
+the log to Kafka, takes in events and fires what is due. Both serve /health, /ready and /metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+import typer
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from shared import files, http, observe, openapi, store, views
+from shared.access import Tokens
+from shared.config import Settings, settings
+from shared.consumer import Consumer
+from shared.decide import SYSTEM, Request, Step
+from shared.directory import Directory, directory_consumer
+from shared.http import Endpoint
+from shared.kernel import Service
+from shared.reactions import Reactions
+from shared.relay import Relay, ensure_topics
+from shared.runtime import Runtime
+from shared.timers import Timers
+from shared.words import words_of
+from shared.writer import Writer
+
+type RoleName = Literal["api", "worker", "all"]
+
+SERVICES = Path(__file__).parent.parent / "services"
+REFRESH_S = 0.2
+"""How often a process looks whether the local copy has changed: a revoked post ends within it."""
+
+
+@asynccontextmanager
+async def running(
+    service: Service, config: Settings, role: RoleName = "all"
+) -> AsyncIterator[Runtime]:
+    """A service ready to work: database migrated, topic made, copy loaded, workers running."""
+    async with asyncpg.create_pool(
+        config.database, min_size=2, max_size=config.pool_size, command_timeout=30
+    ) as pool:
+        await prepare_database(service, pool)
+        directory = Directory(pool, service.name, config.administrator_subjects())
+        await directory.refresh()
+        writer = Writer(service, pool, directory, config)
+        await writer.start()
+        rt = Runtime(
+            service=service, settings=config, pool=pool, directory=directory, writer=writer,
+            tokens=Tokens(config), words=words_of(service.name),
+        )  # fmt: skip
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(writer.stop)
+            rt.background.append(asyncio.create_task(_keep_fresh(rt)))
+            if role in {"worker", "all"}:
+                await start_workers(rt, stack)
+            try:
+                yield rt
+            finally:
+                for task in rt.background:
+                    task.cancel()
+                await asyncio.gather(*rt.background, return_exceptions=True)
+
+
+async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    """Migrations of the kernel, then of the service, then its view tables."""
+    own = SERVICES / service.name / "migrations"
+    await store.migrate(pool, [Path(__file__).parent / "migrations", own])
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(7001)")
+        await views.prepare(connection, service.views())
+
+
+async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
+    """Relay, local copy, reactions, timers, and what the service adds itself."""
+    config, service = rt.settings, rt.service
+    reactions = Reactions(service, rt.writer, rt.directory)
+    names = {"organisation", service.name, *reactions.sources, *service.reads}
+    topics = {config.topic(name): config.partitions for name in names}
+    await ensure_topics(config.kafka, topics, config.replication)
+    relay = Relay(service.name, rt.pool, config)
+    timers = Timers(rt.pool, lambda due: fire(rt, due))
+    rt.writer.on_commit += [relay.wake, timers.wake]
+    rt.consumers.append(directory_consumer(rt.pool, config))
+    if reactions.by_type:
+        sources = [config.topic(name) for name in reactions.sources]
+        rt.consumers.append(
+            Consumer(
+                "reactions", rt.pool, config, sources, reactions,
+                after_commit=rt.writer.committed,
+            )
+        )  # fmt: skip
+    rt.consumers += [make(rt) for make in service.consumers]
+    for worker in (relay, timers, *rt.consumers):
+        await worker.start()
+        stack.push_async_callback(worker.stop)
+    rt.background += [
+        asyncio.create_task(_keep_partitions(rt), name="partitions"),
+        asyncio.create_task(_measure(rt, relay), name="metrics"),
+    ]
+
+
+async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
+    """Sends each due stream its timer's command; what yields no event is due no more."""
+    for stream, name in due:
+        timer = rt.writer.aggregates[name].timer
+        assert timer is not None
+        step = Step(timer, stream, timer.command())
+        try:
+            answer = await rt.writer.ask(Request([step], SYSTEM))
+        except Exception:  # noqa: BLE001 - the others are due as well; this one is tried again
+            observe.log.exception("due_failed", aggregate=name, stream=str(stream))
+            again = "update due set at = now() + interval '1 minute' where stream = $1"
+        else:
+            if b'"events":[]' not in answer.body:
+                continue
+            again = "delete from due where stream = $1 and at <= now()"
+        await rt.pool.execute(again, stream)
+
+
+async def _keep_fresh(rt: Runtime) -> None:
+    while True:
+        try:
+            await rt.directory.refresh()
+            observe.DIRECTORY_AGE.labels(rt.service.name).set(rt.directory.age_seconds)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            observe.log.warning("directory_not_refreshed")
+        await asyncio.sleep(REFRESH_S)
+
+
+_LOG = """
+select coalesce(extract(epoch from now() - min(xact_start)), 0)::float8 as horizon_age,
+       (select count(*) from event, relay where (event.tx, event.seq) > (relay.tx, relay.seq))
+       as unsent
+from pg_stat_activity where backend_xid is not null
+"""
+
+
+async def _measure(rt: Runtime, relay: Relay) -> None:
+    """What operators watch: how far log, relay and consumers are apart."""
+    name = rt.service.name
+    while True:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            row = await rt.pool.fetchrow(_LOG)
+            assert row is not None
+            observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
+            if relay.leading:
+                observe.RELAY_LAG.labels(name).set(row["unsent"])
+        for one in rt.consumers:
+            observe.CONSUMER_LAG.labels(name, one.name).set(one.lag_events)
+            observe.CONSUMER_LAG_SECONDS.labels(name, one.name).set(one.lag_seconds)
+            observe.PARKED.labels(name, one.name).set(one.parked)
+        await asyncio.sleep(5)
+
+
+async def _keep_partitions(rt: Runtime) -> None:
+    """The next month's partition exists before the month does."""
+    while True:
+        try:
+            async with rt.pool.acquire() as connection:
+                await store.add_partitions(connection, datetime.now(UTC).date())
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            observe.log.warning("partitions_not_added")
+        await asyncio.sleep(3600)
+
+
+def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
+    """The HTTP application of a running service."""
+    app = FastAPI(title=rt.service.name, openapi_url=f"/{rt.service.name}/openapi.json")
+    app.router.routes += [
+        Route("/health", _health),
+        Route("/ready", _ready(rt)),
+        Route("/metrics", _metrics),
+    ]
+    if role in {"api", "all"}:
+        for make in rt.service.routers:
+            app.include_router(make(rt))
+        extra = app.openapi()
+        document = openapi.openapi(rt.service, rt.words, extra)
+        app.openapi = lambda: document  # type: ignore[method-assign]
+        app.router.routes += [*http.routes(rt), *files.routes(rt)]
+        app.router.routes.append(Route(f"/{rt.service.name}/events", _catalogue(rt)))
+    return app
+
+
+async def _health(_: object) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _metrics(_: object) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _ready(rt: Runtime) -> Endpoint:
+    async def ready(_: object) -> Response:
+        try:
+            await asyncio.wait_for(rt.pool.fetchval("select 1"), 2)
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return JSONResponse({"status": "no database", "why": str(error)}, 503)
+        return JSONResponse({"status": "ready", "parked": sum(c.parked for c in rt.consumers)})
+
+    return ready
+
+
+def _catalogue(rt: Runtime) -> Endpoint:
+    topic = rt.settings.topic(rt.service.name)
+
+    async def catalogue(_: object) -> Response:
+        return JSONResponse(openapi.asyncapi(rt.service, rt.words, topic))
+
+    return catalogue
+
+
+async def serve(service: Service, role: RoleName) -> None:
+    """Runs a service until SIGTERM or SIGINT, then drains and ends."""
+    config = settings()
+    observe.configure(service.name, config.trace_share, config.log_level)
+    async with running(service, config, role) as rt:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                application(rt, role), config.host, config.port, log_level="warning",
+                access_log=False, lifespan="off", timeout_graceful_shutdown=10,
+            )
+        )  # fmt: skip
+        with contextlib.suppress(asyncio.CancelledError):
+            await server.serve()
+
+
+def main(service: Service) -> None:
+    """The command line of `python -m services.<name>`."""
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, help=f"后勤 · {service.name}"
+    )
+
+    @app.callback(invoke_without_command=True)
+    def start(context: typer.Context) -> None:
+        """不带参数：一个进程承担两种角色。 Without arguments: both roles in one process."""
+        if context.invoked_subcommand is None:
+            _run(service, "all")
+
+    @app.command()
+    def api() -> None:
+        """只回答请求。 Answers requests only."""
+        _run(service, "api")
+
+    @app.command()
+    def worker() -> None:
+        """只搬运事件。 Relay, consumers and timers only."""
+        _run(service, "worker")
+
+    @app.command()
+    def rebuild(view: str) -> None:
+        """从日志重建一个列表。 Folds the log again into a view's table."""
+        asyncio.run(_rebuild(service, view))
+
+    app()
+
+
+def _run(service: Service, role: RoleName) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=_loop) as runner:
+        runner.run(serve(service, role))
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    return uvloop.new_event_loop()
+
+
+async def _rebuild(service: Service, name: str) -> None:
+    known = {view.name: view for view in service.views()}
+    if name not in known:
+        raise typer.BadParameter(f"{name}: {', '.join(sorted(known))}")
+    async with (
+        asyncpg.create_pool(settings().database, min_size=1, max_size=2) as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        typer.echo(f"{name}: {await views.rebuild(connection, known[name])}")

@@ -1,0 +1,133 @@
+"""What happens by itself at a moment: the due table, read by one leader per service.
+
+A row of `due` is written, moved and taken away by the transactions that move its stream. Here it is
+only found to be due: whoever is called decides on the stream as it then is, so that calling twice,
+or late, does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+
+from shared.observe import log
+from shared.store import Connection
+
+LEADER_LOCK = 7003
+"""The advisory lock of the one process per service that fires its timers."""
+
+AGAIN_S = 30.0
+"""A stream that is still due after it was fired is fired again after this long."""
+
+_DUE = """
+select stream, aggregate from due
+where at <= $1 and stream <> all($2::uuid[]) order by at limit $3
+"""
+
+_NEXT = "select min(at) from due where at > $1"
+
+type Fire = Callable[[list[tuple[UUID, str]]], Awaitable[None]]
+
+
+class Timers:
+    """Calls `fire` with (stream, aggregate) of what is due, while it runs and is the leader.
+
+    `clock` says what time it is. `fired`: streams handed over since start.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool[asyncpg.Record],
+        fire: Fire,
+        *,
+        batch: int = 200,
+        idle_s: float = 1.0,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.pool, self.fire, self.batch = pool, fire, batch
+        self.idle_s, self.clock = idle_s, clock
+        self.leading, self.fired = False, 0
+        self.tried: dict[UUID, float] = {}
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Something was committed that may be due sooner than was known."""
+        self._woken.set()
+
+    async def start(self) -> None:
+        """Begins to lead, or to wait for the lead, in the background."""
+        self._task = asyncio.create_task(self.run(), name="timers")
+
+    async def stop(self) -> None:
+        """Ends; what was not fired stays due."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def run(self) -> None:
+        """Leads whenever nobody else does, until cancelled."""
+        while True:
+            try:
+                async with self.pool.acquire() as connection:
+                    await self._lead(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("timers_restart", error=repr(error))
+            await asyncio.sleep(self.idle_s)
+
+    async def _lead(self, connection: Connection) -> None:
+        if not await connection.fetchval("select pg_try_advisory_lock($1)", LEADER_LOCK):
+            return
+        try:
+            self.leading = True
+            while True:
+                self._woken.clear()
+                if not await self._fire_due(connection):
+                    await self._sleep(connection)
+        finally:
+            self.leading = False
+            if not connection.is_closed():
+                with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    await connection.execute("select pg_advisory_unlock($1)", LEADER_LOCK)
+
+    async def _fire_due(self, connection: Connection) -> bool:
+        """Hands over one batch; whether there was any."""
+        now = time.monotonic()
+        self.tried = {stream: at for stream, at in self.tried.items() if now - at < AGAIN_S}
+        rows = await connection.fetch(_DUE, self.clock(), list(self.tried), self.batch)
+        if not rows:
+            return False
+        # Noted first: one that fails, or has nothing to do, must not hold up those behind it.
+        self.tried |= {row["stream"]: now for row in rows}
+        try:
+            await self.fire([(row["stream"], row["aggregate"]) for row in rows])
+        except Exception as error:  # noqa: BLE001 - it is fired again, and the others go on
+            log.error("timers_failed", streams=len(rows), error=repr(error))
+        self.fired += len(rows)
+        await self._forget_moved(connection)
+        return True
+
+    async def _forget_moved(self, connection: Connection) -> None:
+        """A stream whose row was moved on may be due again at once."""
+        left = await connection.fetch(
+            "select stream from due where stream = any($1) and at <= $2",
+            list(self.tried), self.clock(),
+        )  # fmt: skip
+        still = {row["stream"] for row in left}
+        self.tried = {stream: at for stream, at in self.tried.items() if stream in still}
+
+    async def _sleep(self, connection: Connection) -> None:
+        """Until the next moment in the table, the next look, or a wake-up."""
+        now = self.clock()
+        upcoming = await connection.fetchval(_NEXT, now)
+        wait_s = self.idle_s
+        if upcoming is not None:
+            wait_s = min(wait_s, max(0.0, (upcoming - now).total_seconds()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), wait_s)

@@ -1,0 +1,1 @@
+"""The local stack: real processes, real signals."""

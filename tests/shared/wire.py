@@ -1,0 +1,180 @@
+"""What the tests of the way to Kafka and back share: logs to fill, topics to fill, waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from shared import store
+from shared.config import Settings
+from shared.consumer import Consumer, Delivered
+from shared.envelope import Position, encode, key_of, partition_of
+from shared.relay import ensure_topics
+from shared.store import Connection, NewEvent
+
+SERVICE = "procurement"
+NOW = datetime(2026, 9, 7, 8, 0, tzinfo=UTC)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Waits for a condition (a function, plain or async); TimeoutError if it does not come."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.01)
+
+
+def new_event(stream: UUID, version: int, organisation: UUID, **data: Any) -> NewEvent:
+    return NewEvent(
+        uuid4(), stream, version, data.pop("type", "GoodsAccepted"), msgspec.json.encode(data),
+        organisation, "li", NOW, datetime.now(UTC), uuid4(), None, None,
+    )  # fmt: skip
+
+
+async def insert(connection: Connection, events: Sequence[NewEvent]) -> None:
+    """Only the events: what the relay reads."""
+    month = store.month_of(datetime.now(UTC).date())
+    await connection.fetch(store._INSERT, month, *map(list, zip(*events, strict=True)))
+
+
+async def received(config: Settings, count: int, service: str = SERVICE) -> list[Delivered]:
+    """The first `count` messages of the topic, per partition in order, repetitions too."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=config.kafka, auto_offset_reset="earliest")
+    topic = config.topic(service)
+    found: list[Delivered] = []
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, p) for p in range(config.partitions)])
+        async with asyncio.timeout(20):
+            while len(found) < count:
+                for messages in (await consumer.getmany(timeout_ms=100)).values():
+                    found += map(Delivered, messages)
+    finally:
+        await consumer.stop()
+    return found
+
+
+def once(messages: Sequence[Delivered]) -> list[Delivered]:
+    """What a consumer keeps of them: per partition only what is above all before it."""
+    marks: dict[int, Position] = {}
+    kept = []
+    for message in messages:
+        if message.position > marks.get(message.partition, (0, 0, 0)):
+            marks[message.partition] = message.position
+            kept.append(message)
+    return kept
+
+
+class Topic:
+    """Fills a topic as the relay would, without a log behind it."""
+
+    def __init__(self, config: Settings, producer: Any, service: str = SERVICE) -> None:
+        self.config, self.producer, self.service = config, producer, service
+        self.name = config.topic(service)
+        self.sequence = 0
+
+    async def send(
+        self,
+        organisation: UUID,
+        *,
+        type: str = "GoodsAccepted",
+        stream: UUID | None = None,
+        position: Position | None = None,
+        raw: bytes | None = None,
+        headers: Any = None,
+        **data: Any,
+    ) -> Position:
+        """Sends one event and returns its order key."""
+        self.sequence += 1
+        place = position or (1, 1000, self.sequence)
+        row = {
+            "id": uuid4(), "type": type, "stream": stream or uuid4(), "version": 1,
+            "tx": place[1], "seq": place[2], "organisation": organisation, "actor": "li",
+            "occurred_at": NOW, "recorded_at": datetime.now(UTC), "correlation": uuid4(),
+            "causation": None, "trace": None,
+        }  # fmt: skip
+        await self.producer.send_and_wait(
+            self.name,
+            raw if raw is not None else msgspec.json.encode(data),
+            key=key_of(organisation),
+            partition=partition_of(organisation, self.config.partitions),
+            headers=encode(row, f"/houqin/{self.service}".encode(), place[0])
+            if headers is None
+            else headers,
+        )
+        return place
+
+
+@asynccontextmanager
+async def filled(config: Settings, service: str = SERVICE) -> AsyncIterator[Topic]:
+    await ensure_topics(config.kafka, {config.topic(service): config.partitions}, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=config.kafka, acks="all")
+    await producer.start()
+    try:
+        yield Topic(config, producer, service)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def consuming(*consumers: Consumer) -> AsyncIterator[None]:
+    for consumer in consumers:
+        await consumer.start()
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(consumer.stop() for consumer in consumers))
+
+
+def organisations(config: Settings, count: int, partition: int | None = None) -> list[UUID]:
+    """New organisations, all of one partition if it is named."""
+    found: list[UUID] = []
+    while len(found) < count:
+        made = uuid4()
+        if partition is None or partition_of(made, config.partitions) == partition:
+            found.append(made)
+    return found
+
+
+async def make_effects(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    await pool.execute(
+        "create table effect (n bigint generated always as identity, organisation uuid, what int)"
+    )
+
+
+async def effects(
+    pool: asyncpg.Pool[asyncpg.Record], organisation: UUID | None = None
+) -> list[int]:
+    """What has been applied, in order."""
+    rows = await pool.fetch(
+        "select what from effect where organisation = coalesce($1, organisation) order by n",
+        organisation,
+    )
+    return [row["what"] for row in rows]
+
+
+class What(msgspec.Struct):
+    what: int
+
+
+_decoder = msgspec.json.Decoder(What)
+
+
+async def note(connection: Connection, events: Sequence[Delivered]) -> None:
+    """The plainest handler: one row per event."""
+    await connection.executemany(
+        "insert into effect (organisation, what) values ($1, $2)",
+        [(event.recorded.organisation, event.decode(_decoder).what) for event in events],
+    )

@@ -1,0 +1,302 @@
+"""What holds for every aggregate, decision, view and word of every service."""
+
+import ast
+import re
+from collections import Counter
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from shared.discovery import refusals
+from shared.kernel import Aggregate, Decision, Event, Service, hints_of, members
+from shared.openapi import command_schema
+from shared.problems import COMMON, STATUS
+from shared.rules import decode, shipped
+from shared.views import columns
+from shared.words import words_of
+from tests.services import AGGREGATES, DECISIONS, SERVICES
+
+ROOT = Path(__file__).parent.parent
+
+st.register_type_strategy(
+    Decimal, st.decimals(min_value=0, max_value=10**9, places=2, allow_nan=False)
+)
+st.register_type_strategy(str, st.text(st.characters(codec="utf-8"), max_size=8))
+
+
+def name_of(case: tuple[Service, Any]) -> str:
+    return f"{case[0].name}.{case[1].name}"
+
+
+def test_event_names_are_unique_on_the_platform() -> None:
+    names = Counter(name for _, aggregate in AGGREGATES for name in aggregate.events)
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_view_and_command_names_are_unique_on_the_platform() -> None:
+    names = Counter(decision.name for _, decision in DECISIONS if decision.path)
+    names.update(view.name for service in SERVICES for view in service.views())
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("case", AGGREGATES, ids=name_of)
+def test_events_round_trip(case: tuple[Service, Aggregate]) -> None:
+    for event_type in case[1].events.values():
+
+        @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.from_type(event_type))
+        def round_trips(event: Event, event_type: type[Event] = event_type) -> None:
+            assert msgspec.json.decode(msgspec.json.encode(event), type=event_type) == event
+
+        round_trips()
+
+
+@pytest.mark.parametrize("case", AGGREGATES, ids=name_of)
+def test_snapshots_round_trip(case: tuple[Service, Aggregate]) -> None:
+    """A state must come back from JSON as it was, or snapshots would change what is decided."""
+    state = case[1].state
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.from_type(state))
+    def round_trips(value: Any) -> None:
+        assert msgspec.json.decode(msgspec.json.encode(value), type=state) == value
+
+    round_trips()
+
+
+@pytest.mark.parametrize("case", AGGREGATES, ids=name_of)
+def test_evolve_is_deterministic_from_birth(case: tuple[Service, Aggregate]) -> None:
+    """Every aggregate has an event that starts it, and folding twice gives the same."""
+    aggregate, born = case[1], 0
+    for event_type in aggregate.events.values():
+        event = _example(event_type)
+        try:
+            first = aggregate.evolve(None, event)
+        except (AssertionError, AttributeError, KeyError):
+            continue
+        born += 1
+        assert aggregate.evolve(None, event) == first
+    assert born > 0
+
+
+def _example(event_type: type[Event]) -> Event:
+    found: list[Event] = []
+
+    @settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(st.from_type(event_type))
+    def take(event: Event) -> None:
+        found.append(event)
+
+    take()
+    return found[0]
+
+
+@pytest.mark.parametrize("case", AGGREGATES, ids=name_of)
+def test_every_aggregate_is_seen_in_a_list(case: tuple[Service, Aggregate]) -> None:
+    for view in case[1].views:
+        names = hints_of(view.row)
+        assert {"id", "organisation"} <= set(names), view.name
+        for column in (*view.filters, *view.sorts, *view.search):
+            assert column in columns(view), f"{view.name}: {column}"
+        assert view.allow, view.name
+
+
+@pytest.mark.parametrize("case", DECISIONS, ids=name_of)
+def test_every_route_says_who_may(case: tuple[Service, Decision]) -> None:
+    decision = case[1]
+    if decision.path is not None:
+        assert decision.allow
+        assert ("{id}" in decision.path) != decision.creates
+
+
+@pytest.mark.parametrize("case", DECISIONS, ids=name_of)
+def test_every_refusal_has_words_and_a_test(case: tuple[Service, Decision]) -> None:
+    service, decision = case
+    words = words_of(service.name)
+    tests = "".join(
+        path.read_text("utf-8") for path in (ROOT / "tests" / service.name).rglob("test_*.py")
+    )
+    for slug in refusals(decision, service):
+        advice = words.refusal(slug)
+        for text in (*advice.reason, *advice.next_step):
+            assert text.strip(), slug
+        assert f'"{slug}"' in tests, f"no test refuses with {slug}"
+
+
+def test_problem_slugs_have_words() -> None:
+    words = words_of("organisation")
+    for slug in {*COMMON, *STATUS, "no_post", "posts_too_old", "command_unknown"}:
+        assert words.refusal(slug)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_everything_has_words_in_both_languages(service: Service) -> None:
+    words, missing = words_of(service.name), []
+
+    def want(section: str, key: str) -> None:
+        found = words.find(section, key)
+        if found is None or not (found.zh.strip() and found.en.strip()):
+            missing.append(f"[{section}] {key}")
+
+    want("names", service.name)
+    for aggregate in service.aggregates:
+        want("names", aggregate.name)
+        for name, event in aggregate.events.items():
+            want("events", name)
+            _fields(event, want)
+        for view in aggregate.views:
+            want("views", view.name)
+            _fields(view.row, want)
+    for decision in service.decisions().values():
+        want("commands", decision.name)
+        _fields(decision.command, want)
+    for policy in service.policies:
+        _fields(policy, want)
+    assert sorted(set(missing)) == []
+
+
+def _fields(owner: type[Any], want: Any, seen: set[type[Any]] | None = None) -> None:
+    """Every field of a class and of the classes within it, and every value of its enumerations."""
+    seen = set() if seen is None else seen
+    if owner in seen:
+        return
+    seen.add(owner)
+    for name, hint in hints_of(owner).items():
+        if "ClassVar" in str(hint) or name.startswith(("model_", "__")):
+            continue
+        want("fields", name)
+        for inner in _classes(hint):
+            if issubclass(inner, Enum):
+                for value in inner:
+                    want("values", f"{inner.__name__}.{value}")
+            elif issubclass(inner, msgspec.Struct | BaseModel):
+                _fields(inner, want, seen)
+
+
+def _classes(hint: Any) -> set[type[Any]]:
+    found: set[type[Any]] = set()
+    waiting = [hint]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, type):
+            found.add(one)
+        waiting.extend(getattr(one, "__args__", ()))
+        if hasattr(one, "__value__"):
+            waiting.append(one.__value__)
+        waiting.extend(part for part in members(one) if part is not one)
+    return {one for one in found if isinstance(one, type)}
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_shipped_rules_fit_their_policies(service: Service) -> None:
+    policies = {policy.slug: policy for policy in service.policies}
+    rules = shipped(service.name)
+    assert {rule.slug for rule in rules} == set(policies)
+    for rule in rules:
+        decode(policies[rule.slug], rule.values)
+        assert rule.source_zh and rule.source_en
+        assert rule.mark in {"confirmed", "to be confirmed"}
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_policies_in_use_are_listed(service: Service) -> None:
+    used = {
+        fact.type
+        for decision in service.decisions().values()
+        for fact in decision.facts
+        if fact.kind == "policy"
+    }
+    used |= {
+        fact.type
+        for reaction in service.reactions()
+        for fact in reaction.facts
+        if fact.kind == "policy"
+    }
+    assert used <= set(service.policies)
+
+
+@pytest.mark.parametrize("case", DECISIONS, ids=name_of)
+def test_commands_have_a_schema_with_labels(case: tuple[Service, Decision]) -> None:
+    service, decision = case
+    schema, parts = command_schema(decision, words_of(service.name))
+    assert schema["additionalProperties"] is False
+    for part in parts.values():
+        assert part.get("additionalProperties", False) is False or "enum" in part
+
+
+DOMAIN = [
+    path
+    for service in SERVICES
+    for path in (ROOT / "services" / service.name).rglob("*.py")
+    if path.name != "__main__.py"
+]
+WORDS_OF_THE_KERNEL = {
+    "shared.kernel", "shared.fields", "shared.organisation", "shared.rules", "pydantic", "msgspec",
+}  # fmt: skip
+STANDARD = {
+    "__future__", "calendar", "collections", "collections.abc", "copy", "datetime", "decimal",
+    "enum", "functools", "hashlib", "itertools", "math", "operator", "re", "statistics", "string",
+    "typing", "uuid", "random",
+}  # fmt: skip
+
+
+def is_domain(path: Path) -> bool:
+    return "Aggregate(" in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in DOMAIN if is_domain(path)],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_domain_files_import_only_words_and_never_wait(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    service = path.relative_to(ROOT / "services").parts[0]
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Await | ast.AsyncFunctionDef), node.lineno
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            own = module.startswith(f"services.{service}")
+            assert own or module in WORDS_OF_THE_KERNEL | STANDARD, module
+        if isinstance(node, ast.Attribute) and node.attr in {"now", "today", "uuid4"}:
+            asked = node.value
+            assert not (isinstance(asked, ast.Name) and asked.id in {"datetime", "date", "uuid"})
+    assert tree.body and isinstance(tree.body[0], ast.Expr), "a domain file begins with its story"
+    assert re.search(r"[一-鿿]", ast.get_docstring(tree) or ""), "and names it in Chinese"
+
+
+def test_sizes() -> None:
+    """Functions up to 70 lines, modules up to 400, the shared package under 4,000 lines."""
+    long: list[str] = []
+    total = 0
+    for folder in ("shared", "services", "deploy", "contracts"):
+        for path in (ROOT / folder).rglob("*.py"):
+            lines = path.read_text("utf-8").splitlines()
+            if folder == "shared":
+                total += len(lines)
+            if len(lines) > 400:
+                long.append(f"{path.relative_to(ROOT)}: {len(lines)} lines")
+            for node in ast.walk(ast.parse("\n".join(lines))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    size = (node.end_lineno or 0) - node.lineno + 1
+                    if size > 70:
+                        long.append(f"{path.relative_to(ROOT)}:{node.name}: {size} lines")
+    assert long == []
+    assert total < 4500
+
+
+def test_shipped_files_name_no_machine_and_no_registry() -> None:
+    """Lock files hold names, versions and hashes; nothing names a folder of some machine."""
+    for path in [*ROOT.glob("requirements/*"), *ROOT.glob("deploy/local/*.lock")]:
+        assert not re.search(r"https?://", path.read_text("utf-8")), path
+    for folder in ("shared", "services", "deploy", "examples", "docs", "contracts"):
+        for path in (ROOT / folder).rglob("*.*"):
+            if path.suffix in {".py", ".toml", ".yaml", ".md", ".json"}:
+                assert str(ROOT) not in path.read_text("utf-8"), path
