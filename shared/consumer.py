@@ -80,6 +80,7 @@ class Consumer:
         self.effect = Effect(name, pool, handler, after_commit)
         self.lag_events, self.lag_seconds = 0, 0.0
         self.missing = self.duplicates = self.rebuilds = 0
+        self._kafka: Any = None
         self._taken: dict[TopicPartition, Mark] = {}
         self._moved_at: dict[TopicPartition, float] = {}
         self._generation, self._assigned = 0, False
@@ -147,6 +148,7 @@ class Consumer:
             fetch_max_wait_ms=250,
         )
         self._broken, self._seen = None, None
+        self._kafka = kafka
         kafka.subscribe(self.topics, listener=_Listener(self, kafka))
         watching: asyncio.Task[None] | None = None
         try:

@@ -166,7 +166,7 @@ async def _row(
     except Exception as error:  # noqa: BLE001 - each row is answered by itself
         problem = foreseen(error, rt, row.command)
     else:
-        return b'{"key":%b,"status":%d,"body":%b}' % (key, answer.status, answer.body)
+        return b'{"key":%b,"status":%d,"body":%b}' % (key, answer.status, answer.content)
     told = msgspec.json.encode(problem.body(rt.words))
     return b'{"key":%b,"status":%d,"problem":%b}' % (key, problem.status, told)
 
@@ -392,4 +392,4 @@ def respond(answer: Answer) -> Response:
         headers["ETag"] = f'"{answer.etag}"'
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return Response(answer.body, answer.status, headers, "application/json")
+    return Response(answer.content, answer.status, headers, "application/json")

@@ -65,7 +65,9 @@ class NewEvent(NamedTuple):
 
 
 class NewKey(NamedTuple):
-    """An idempotency row: what was asked under a key, and the answer it got."""
+    """An idempotency row: what was asked under a key, and the answer it got. `last`: the last
+    event that the request made, whose order key is kept with the answer.
+    """
 
     subject: str
     key: str
@@ -74,6 +76,14 @@ class NewKey(NamedTuple):
     status: int
     etag: int | None
     body: bytes
+    last: UUID | None
+
+
+class Part(NamedTuple):
+    """A further write of the append statement; `{0}`, `{1}` stand for its own arguments."""
+
+    sql: str
+    arguments: tuple[Any, ...]
 
 
 class Move(NamedTuple):
@@ -86,44 +96,53 @@ class Move(NamedTuple):
     after: int
 
 
-_INSERT = """
+_EVENTS = """
 insert into event (month, id, stream, version, type, data, organisation, actor, occurred_at,
                    recorded_at, correlation, causation, trace)
-select $1, t.id, t.stream, t.version, t.type, t.data, t.organisation, t.actor, t.occurred_at,
+select {0}, t.id, t.stream, t.version, t.type, t.data, t.organisation, t.actor, t.occurred_at,
        t.recorded_at, t.correlation, t.causation, t.trace
-from unnest($2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::bytea[], $7::uuid[], $8::text[],
-            $9::timestamptz[], $10::timestamptz[], $11::uuid[], $12::uuid[], $13::text[])
+from unnest({1}::uuid[], {2}::uuid[], {3}::int[], {4}::text[], {5}::bytea[], {6}::uuid[],
+            {7}::text[], {8}::timestamptz[], {9}::timestamptz[], {10}::uuid[], {11}::uuid[],
+            {12}::text[])
      with ordinality as t(id, stream, version, type, data, organisation, actor, occurred_at,
                           recorded_at, correlation, causation, trace, n)
 order by t.n
 on conflict do nothing
-returning tx, seq
+returning id, tx, seq
 """
 
-_MOVE = """
-with moved as (
-    update head set version = t.after
-    from unnest($1::uuid[], $4::int[], $5::int[]) as t(stream, before, after)
-    where t.before > 0 and head.stream = t.stream and head.version = t.before
-    returning 1
-), born as (
-    insert into head (stream, aggregate, organisation, version)
-    select t.stream, t.aggregate, t.organisation, t.after
-    from unnest($1::uuid[], $2::text[], $3::uuid[], $4::int[], $5::int[])
-         as t(stream, aggregate, organisation, before, after)
-    where t.before = 0
-    on conflict do nothing
-    returning 1
-)
-select (select count(*) from moved) + (select count(*) from born)
+_MOVED = """
+update head set version = t.after
+from unnest({0}::uuid[], {1}::int[], {2}::int[]) as t(stream, before, after)
+where head.stream = t.stream and head.version = t.before
+returning 1
 """
 
-_KEYS = """
-insert into idempotency (subject, key, operation, fingerprint, status, etag, body)
-select * from unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::smallint[], $6::int[],
-                     $7::bytea[])
+_BORN = """
+insert into head (stream, aggregate, organisation, version)
+select * from unnest({0}::uuid[], {1}::text[], {2}::uuid[], {3}::int[])
 on conflict do nothing
 returning 1
+"""
+
+_KEPT = """
+insert into idempotency (subject, key, operation, fingerprint, status, etag, body, position)
+select k.subject, k.key, k.operation, k.fingerprint, k.status, k.etag, k.body,
+       p.tx::text || '.' || p.seq
+from unnest({0}::text[], {1}::text[], {2}::text[], {3}::bytea[], {4}::smallint[], {5}::int[],
+            {6}::bytea[], {7}::uuid[])
+     as k(subject, key, operation, fingerprint, status, etag, body, last)
+left join placed p on p.id = k.last
+on conflict do nothing
+returning 1
+"""
+
+_READ = """
+select h.stream, h.version, null::idempotency as answer from head h where h.stream = any($1)
+union all
+select null, null, i from idempotency i
+join unnest($2::text[], $3::text[]) as t(subject, key)
+  on i.subject = t.subject and i.key = t.key
 """
 
 
@@ -170,28 +189,21 @@ async def epoch_of(connection: Connection) -> int:
     return int(await connection.fetchval("select max(epoch) from log_epoch"))
 
 
-async def heads(
-    connection: Connection, streams: Sequence[UUID]
-) -> dict[UUID, tuple[str, UUID, int]]:
-    """Aggregate, organisation and version of each stream that exists."""
-    rows = await connection.fetch(
-        "select stream, aggregate, organisation, version from head where stream = any($1)",
-        streams,
-    )
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
-
-
-async def answers(
-    connection: Connection, keys: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], asyncpg.Record]:
-    """The stored answers of (subject, key) pairs that were used before."""
-    rows = await connection.fetch(
-        "select i.* from idempotency i join unnest($1::text[], $2::text[]) as t(subject, key)"
-        " on i.subject = t.subject and i.key = t.key",
-        [subject for subject, _ in keys],
-        [key for _, key in keys],
-    )
-    return {(row["subject"], row["key"]): row for row in rows}
+async def read(
+    connection: Connection, streams: Sequence[UUID], keys: Sequence[tuple[str, str]]
+) -> tuple[dict[UUID, int], dict[tuple[str, str], Any]]:
+    """In one round trip: the version of each stream that exists, and the stored answers of
+    (subject, key) pairs that were used before.
+    """
+    versions: dict[UUID, int] = {}
+    answers: dict[tuple[str, str], Any] = {}
+    subjects, names = [subject for subject, _ in keys], [key for _, key in keys]
+    for stream, version, answer in await connection.fetch(_READ, streams, subjects, names):
+        if stream is not None:
+            versions[stream] = version
+        else:
+            answers[answer["subject"], answer["key"]] = answer
+    return versions, answers
 
 
 async def fold(
@@ -258,27 +270,64 @@ async def append(
     connection: Connection,
     events: Sequence[NewEvent],
     moves: Sequence[Move],
-) -> list[tuple[int, int]]:
-    """Writes decided events and moves their heads; returns each event's (tx, seq).
+    keys: Sequence[NewKey] = (),
+    parts: Sequence[Part] = (),
+) -> dict[UUID, tuple[int, int]]:
+    """Writes decided events, moved heads, answers, and what else belongs to them, in ONE statement
+    and so in one transaction; returns each event's (tx, seq).
 
-    Must be the first write of the transaction. Raises `Conflict`: roll back and decide anew.
+    In a transaction of the caller's it must be the first write. Raises `Conflict`, with nothing
+    written: decide anew from what another has written.
     """
-    placed = await connection.fetch(
-        _INSERT, month_of(events[0].recorded_at.date()), *map(list, zip(*events, strict=True))
+    text, arguments = _statement(events, sorted(moves), keys, parts)
+    try:
+        rows = await connection.fetch(text, *arguments)
+    except asyncpg.RaiseError as error:
+        raise Conflict from error
+    except asyncpg.DeadlockDetectedError as error:
+        raise Conflict from error
+    return {row[0]: (row[1], row[2]) for row in rows if row[0] is not None}
+
+
+def _statement(
+    events: Sequence[NewEvent], moves: Sequence[Move], keys: Sequence[NewKey], parts: Sequence[Part]
+) -> tuple[str, list[Any]]:
+    """The append statement: named writes, each checked to have met as many rows as it should."""
+    moved = [move for move in moves if move.before]
+    born = [move for move in moves if not move.before]
+    month = month_of(events[0].recorded_at.date()) if events else date.min
+    checked = [
+        ("placed", Part(_EVENTS, (month, *_columns(events, NewEvent))), len(events)),
+        ("moved", Part(_MOVED, tuple(_columns(moved, Move)[n] for n in (0, 3, 4))), len(moved)),
+        ("born", Part(_BORN, tuple(_columns(born, Move)[n] for n in (0, 1, 2, 4))), len(born)),
+        ("kept", Part(_KEPT, tuple(_columns(keys, NewKey))), len(keys)),
+    ]
+    named: list[str] = []
+    checks: list[str] = []
+    arguments: list[Any] = []
+    for name, part, wanted in checked:
+        if wanted or name == "placed":
+            named.append(_placed(name, part, arguments))
+            arguments.append(wanted)
+            checks.append(f"must_be((select count(*) from {name}), ${len(arguments)})")
+    named += [_placed(f"part_{n}", part, arguments) for n, part in enumerate(parts)]
+    text = (
+        f"with {', '.join(named)} select placed.id, placed.tx, placed.seq, checked.*"
+        f" from (select {', '.join(checks)}) as checked left join placed on true"
     )
-    if len(placed) < len(events):
-        raise Conflict
-    moved = await connection.fetchval(_MOVE, *map(list, zip(*sorted(moves), strict=True)))
-    if moved < len(moves):
-        raise Conflict
-    return [(row[0], row[1]) for row in placed]
+    return text, arguments
 
 
-async def keep_answers(connection: Connection, keys: Sequence[NewKey]) -> None:
-    """Writes idempotency rows; `Conflict` if one of the keys was used meanwhile."""
-    kept = await connection.fetch(_KEYS, *map(list, zip(*keys, strict=True)))
-    if len(kept) < len(keys):
-        raise Conflict
+def _placed(name: str, part: Part, arguments: list[Any]) -> str:
+    marks = [f"${len(arguments) + n}" for n in range(1, len(part.arguments) + 1)]
+    arguments.extend(part.arguments)
+    return f"{name} as ({part.sql.format(*marks)})"
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], row: type[NamedTuple]) -> list[list[Any]]:
+    if not rows:
+        return [[] for _ in row._fields]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 async def keep_snapshots(

@@ -20,7 +20,7 @@ import asyncpg
 import msgspec
 
 from shared.kernel import Refused, ViewOf, hints_of, without_none
-from shared.store import Connection, Stream, fold
+from shared.store import Connection, Part, Stream, fold
 
 READER = "houqin_reader"
 """The database role under which everything is read: it sees only rows in the caller's scope."""
@@ -122,7 +122,9 @@ async def rebuild(connection: Connection, view: ViewOf) -> int:
         if not ids:
             return total
         streams = await fold(connection, aggregates, ids)
-        await write(connection, view, list(streams.values()))
+        for part in parts(view, list(streams.values())):
+            marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
+            await connection.execute(part.sql.format(*marks), *part.arguments)
         after, total = ids[-1], total + len(ids)
 
 
@@ -150,24 +152,32 @@ def _upsert(view: ViewOf) -> str:
     changed = ", ".join(f"{name} = excluded.{name}" for name in fields)
     return (
         f"insert into view_{view.name} ({names})"
-        f" select {names} from json_to_recordset($1::json) as t({typed})"
+        f" select {names} from json_to_recordset({{0}}::json) as t({typed})"
         f" on conflict (stream, key) do update set {changed}"
     )
 
 
-async def write(connection: Connection, view: ViewOf, streams: Sequence[Stream]) -> None:
-    """Brings the view's rows of `streams` up to date, in one statement (two where rows may go)."""
+@cache
+def _delete(view: ViewOf) -> str:
+    return (
+        f"delete from view_{view.name} v where v.stream = any({{0}}::uuid[]) and not exists"
+        " (select from unnest({1}::uuid[], {2}::text[]) as t(stream, key)"
+        " where t.stream = v.stream and t.key = v.key)"
+    )
+
+
+def parts(view: ViewOf, streams: Sequence[Stream]) -> list[Part]:
+    """What brings the view's rows of `streams` up to date; the second where rows may go."""
     rows = [row for stream in streams for row in encode_rows(view, stream)]
+    made: list[Part] = []
     if rows:
-        await connection.execute(_upsert(view), msgspec.json.encode(rows).decode())
+        made.append(Part(_upsert(view), (msgspec.json.encode(rows).decode(),)))
     if view.many or len(rows) < len(streams):
-        await connection.execute(
-            f"delete from view_{view.name} v"
-            " using unnest($1::uuid[], $2::int[]) as t(stream, version)"
-            " where v.stream = t.stream and v.version < t.version",
-            [stream.id for stream in streams],
-            [stream.version for stream in streams],
+        ids = [stream.id for stream in streams]
+        made.append(
+            Part(_delete(view), (ids, [r["stream"] for r in rows], [r["key"] for r in rows]))
         )
+    return made
 
 
 @asynccontextmanager

@@ -7,10 +7,12 @@ by itself. A group that loses a race writes nothing and is decided anew, one req
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -22,10 +24,16 @@ from shared.decide import Decided, Decider, Known, Missing, Request, Step
 from shared.directory import Directory
 from shared.failpoint import failpoint
 from shared.kernel import Service
-from shared.store import Connection, Move, NewKey, Stream
+from shared.store import Connection, Move, NewKey, Part, Stream
 
 ATTEMPTS = 6
 """How often a request that loses a race is decided anew before the caller is told (409)."""
+
+
+_SET_DUE = """
+insert into due select * from unnest({0}::uuid[], {1}::text[], {2}::timestamptz[])
+on conflict (stream) do update set at = excluded.at
+"""
 
 
 class KeyReused(Exception):  # noqa: N818 - a no, not a fault
@@ -43,12 +51,22 @@ class Key:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a request came to: status and body as answered, the stream's version as ETag."""
+    """What a request came to: status and body, the stream's version as ETag, and the order key
+    (`service;epoch.tx.seq`) of its last event, if it made one.
+    """
 
     status: int
     body: bytes
     etag: int | None
+    position: str | None = None
     replayed: bool = False
+
+    @property
+    def content(self) -> bytes:
+        """The body with the order key in it, as it goes out."""
+        if self.position is None:
+            return self.body
+        return b'%b,"position":"%b"}' % (self.body[:-1], self.position.encode())
 
 
 @dataclass(slots=True, eq=False)
@@ -129,7 +147,7 @@ class Writer:
         try:
             async with self.pool.acquire() as connection:
                 await self._write_group(connection, group)
-        except (store.Conflict, asyncpg.DeadlockDetectedError):
+        except store.Conflict:
             again = [asked for asked in group if not asked.done.done()]
             for asked in again:
                 asked.attempts += 1
@@ -141,8 +159,8 @@ class Writer:
                 asked.fail(error)
 
     async def _write_group(self, connection: Connection, group: Sequence[Asked]) -> None:
-        pending = await self._replay(connection, group)
         known = Known()
+        pending = await self._replay(connection, group, known)
         outcomes = await self.decide(connection, [asked.request for asked in pending], known)
         decided: list[tuple[Asked, Decided]] = []
         for asked, outcome in zip(pending, outcomes, strict=True):
@@ -152,53 +170,67 @@ class Writer:
                 asked.fail(outcome)
         if not decided:
             return
+        answers = [self._answer(asked, item, known) for asked, item in decided]
         failpoint("append.before")
-        async with connection.transaction():
-            places = await self.write(connection, [item for _, item in decided], known)
-            answers = [self._answer(asked, item, known, places) for asked, item in decided]
-            keys = [
-                NewKey(k.subject, k.key, k.operation, k.fingerprint, a.status, a.etag, a.body)
-                for (asked, _), a in zip(decided, answers, strict=True)
-                if (k := asked.key)
-            ]
-            if keys:
-                await store.keep_answers(connection, keys)
+        places = await self.write(
+            connection,
+            [item for _, item in decided],
+            known,
+            [
+                NewKey(
+                    key.subject, key.key, key.operation, key.fingerprint, answer.status,
+                    answer.etag, answer.body, item.events[-1].id if item.events else None,
+                )
+                for (asked, item), answer in zip(decided, answers, strict=True)
+                if (key := asked.key)
+            ],
+        )  # fmt: skip
         failpoint("append.after_commit")
         self._remember(item.touched for _, item in decided)
         self.committed()
-        for (asked, _), answer in zip(decided, answers, strict=True):
-            asked.answer(answer)
+        for (asked, item), answer in zip(decided, answers, strict=True):
+            place = "{}.{}".format(*places[item.events[-1].id]) if item.events else None
+            asked.answer(copy.replace(answer, position=self._position(place)))
+
+    def _position(self, place: str | None) -> str | None:
+        return f"{self.service.name};{self.epoch}.{place}" if place else None
 
     def committed(self) -> None:
         """Tells relay, timers and tails of this process that the log has moved."""
         for notify in self.on_commit:
             notify()
 
-    async def _replay(self, connection: Connection, group: Sequence[Asked]) -> list[Asked]:
-        """Answers what was answered before; of two under one key, the second waits its turn."""
+    async def _replay(
+        self, connection: Connection, group: Sequence[Asked], known: Known
+    ) -> list[Asked]:
+        """Reads what the group needs; answers what was answered before. Of two under one key, the
+        second waits its turn.
+        """
         first: dict[tuple[str, str], Asked] = {}
         for asked in group:
             if asked.key:
                 first.setdefault((asked.key.subject, asked.key.key), asked)
-        known = await store.answers(connection, list(first)) if first else {}
+        streams = {step.stream for asked in group for step in asked.request.steps}
+        answered = await self._load(connection, known, streams, list(first))
         pending: list[Asked] = []
         for asked in group:
             name = (asked.key.subject, asked.key.key) if asked.key else None
-            row = known.get(name) if name else None
+            row = answered.get(name) if name else None
             if row is not None and asked.key is not None:
-                same = (row["operation"], row["fingerprint"]) == (
-                    asked.key.operation,
-                    asked.key.fingerprint,
-                )
-                if same:
-                    asked.answer(Answer(row["status"], row["body"], row["etag"], replayed=True))
-                else:
-                    asked.fail(KeyReused())
+                self._repeat(asked, asked.key, row)
             elif name is None or first[name] is asked:
                 pending.append(asked)
             else:
                 self._waiting.append(asked)
         return pending
+
+    def _repeat(self, asked: Asked, key: Key, row: Mapping[str, Any]) -> None:
+        """Gives the stored answer again, if it is of the same command."""
+        if (row["operation"], row["fingerprint"]) != (key.operation, key.fingerprint):
+            asked.fail(KeyReused())
+            return
+        position = self._position(row["position"])
+        asked.answer(Answer(row["status"], row["body"], row["etag"], position, replayed=True))
 
     async def decide(
         self, connection: Connection, requests: Sequence[Request], known: Known
@@ -207,7 +239,7 @@ class Writer:
         request's own outcome.
         """
         wanted = {step.stream for request in requests for step in request.steps}
-        await self._load(connection, known, wanted)
+        await self._load(connection, known, wanted - known.streams.keys())
         outcomes: list[Decided | Exception] = []
         for request in requests:
             outcome: Decided | Exception | None = None
@@ -222,13 +254,23 @@ class Writer:
             outcomes.append(outcome)
         return outcomes
 
-    async def _load(self, connection: Connection, known: Known, streams: Iterable[UUID]) -> None:
-        """Streams from the cache where it is at the head's version, else folded from the log."""
+    async def _load(
+        self,
+        connection: Connection,
+        known: Known,
+        streams: Iterable[UUID],
+        keys: Sequence[tuple[str, str]] = (),
+    ) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+        """Streams from the cache where it is at the head's version, else folded from the log; with
+        them the stored answers of `keys`.
+        """
         wanted = list(streams)
-        heads = await store.heads(connection, wanted)
+        if not wanted and not keys:
+            return {}
+        versions, answers = await store.read(connection, wanted, keys)
         found: dict[UUID, Stream | None] = dict.fromkeys(wanted)
         stale: list[UUID] = []
-        for id_, (_, _, version) in heads.items():
+        for id_, version in versions.items():
             cached = self._cache.get(id_)
             if cached is not None and cached.version == version:
                 found[id_] = cached
@@ -237,16 +279,19 @@ class Writer:
         if stale:
             found.update(await store.fold(connection, self.aggregates, stale))
         known.load(found)
+        return answers
 
     async def write(
-        self, connection: Connection, decided: Sequence[Decided], known: Known
-    ) -> dict[UUID, str]:
-        """Writes events (first of all), heads, views and due moments in the caller's transaction;
-        returns each event's order key. Raises `store.Conflict`.
+        self,
+        connection: Connection,
+        decided: Sequence[Decided],
+        known: Known,
+        keys: Sequence[NewKey] = (),
+    ) -> dict[UUID, tuple[int, int]]:
+        """Writes events, heads, answers, views and due moments in one statement; returns each
+        event's (tx, seq). Raises `store.Conflict`.
         """
         events = [event for item in decided for event in item.events]
-        if not events:
-            return {}
         final: dict[UUID, Stream] = {}
         for item in decided:
             final.update(item.touched)
@@ -254,50 +299,50 @@ class Writer:
             Move(s.id, s.aggregate, s.organisation, known.before[s.id], s.version)
             for s in final.values()
         ]
-        places = await store.append(connection, events, moves)
         by_aggregate: dict[str, list[Stream]] = defaultdict(list)
         for stream in final.values():
             by_aggregate[stream.aggregate].append(stream)
-        for name, streams in by_aggregate.items():
-            for view in self.aggregates[name].views:
-                await views.write(connection, view, streams)
-        await self._schedule(connection, by_aggregate)
+        parts = [
+            part
+            for name, streams in by_aggregate.items()
+            for view in self.aggregates[name].views
+            for part in views.parts(view, streams)
+        ]
+        parts += self._due(by_aggregate)
+        if not events and not keys:
+            return {}
+        places = await store.append(connection, events, moves, keys, parts)
         kept = [s for s in final.values() if _passed_mark(known.before[s.id], s.version)]
         if kept:
             await store.keep_snapshots(connection, self.aggregates, kept)
-        return {
-            event.id: f"{self.epoch}.{tx}.{seq}"
-            for event, (tx, seq) in zip(events, places, strict=True)
-        }
+        return places
 
-    async def _schedule(
-        self, connection: Connection, by_aggregate: dict[str, list[Stream]]
-    ) -> None:
+    def _due(self, by_aggregate: Mapping[str, Sequence[Stream]]) -> list[Part]:
         """Moves the due moments of streams that have a timer."""
         now = datetime.now(UTC)
         late = now + timedelta(seconds=self.settings.late_entry_grace_s)
-        rows: list[tuple[UUID, str, datetime | None]] = []
+        due: list[tuple[UUID, str, datetime]] = []
+        past: list[UUID] = []
         for name, streams in by_aggregate.items():
             timer = self.aggregates[name].timer
             if timer is None or timer.timer is None:
                 continue
             for stream in streams:
                 at = timer.timer(stream.state)
-                rows.append((stream.id, name, late if at and at <= now else at))
-        if rows:
-            await connection.execute(
-                "with t as (select * from unnest($1::uuid[], $2::text[], $3::timestamptz[])"
-                " as t(stream, aggregate, at)),"
-                " gone as (delete from due using t where due.stream = t.stream and t.at is null)"
-                " insert into due select * from t where at is not null"
-                " on conflict (stream) do update set at = excluded.at",
-                *map(list, zip(*rows, strict=True)),
-            )
+                if at is None:
+                    past.append(stream.id)
+                else:
+                    due.append((stream.id, name, late if at <= now else at))
+        made = [Part("delete from due where stream = any({0}::uuid[])", (past,))] if past else []
+        if due:
+            columns = tuple(list(column) for column in zip(*due, strict=True))
+            made.append(Part(_SET_DUE, columns))
+        return made
 
-    def _answer(self, asked: Asked, item: Decided, known: Known, places: dict[UUID, str]) -> Answer:
+    def _answer(self, asked: Asked, item: Decided, known: Known) -> Answer:
         """The body that the caller gets, now and whenever the key is used again."""
         steps = asked.request.steps
-        results = [self._result(step, item, known, places) for step in steps]
+        results = [self._result(step, item, known) for step in steps]
         if len(steps) > 1:
             body = {"count": len(results), "results": results}
             return Answer(200, msgspec.json.encode(body), None)
@@ -306,9 +351,7 @@ class Writer:
         etag = stream.version if stream else 0
         return Answer(201 if created else 200, msgspec.json.encode(results[0]), etag)
 
-    def _result(
-        self, step: Step, item: Decided, known: Known, places: dict[UUID, str]
-    ) -> dict[str, object]:
+    def _result(self, step: Step, item: Decided, known: Known) -> dict[str, object]:
         stream = known.get(step.stream, item)
         if stream is None:
             return {"id": step.stream, "version": 0, "events": []}
@@ -316,8 +359,6 @@ class Writer:
         result: dict[str, object] = {
             "id": stream.id, "version": stream.version, "events": events,
         }  # fmt: skip
-        if item.events:
-            result["position"] = f"{self.service.name};{places[item.events[-1].id]}"
         shown = self.aggregates[stream.aggregate].views[:1]
         for view in shown:
             rows = views.answer_rows(view, stream)

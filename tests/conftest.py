@@ -32,7 +32,7 @@ STOP_S = 30.0
 
 @dataclass(frozen=True)
 class Parts:
-    """Where the session's stack is: a DSN up to the database's name, and Kafka's bootstrap."""
+    """Where the session's stack is: a DSN with {} for the database, and Kafka's bootstrap."""
 
     dsn: str
     kafka: str
@@ -100,7 +100,7 @@ def kafka(parts: Parts) -> str:
 
 async def make_database(parts: Parts, template: str = "template1") -> str:
     name = f"test_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(f"{parts.dsn}postgres")
+    connection = await asyncpg.connect(parts.dsn.format("postgres"))
     try:
         await connection.execute(f'create database "{name}" template "{template}"')
     finally:
@@ -110,21 +110,21 @@ async def make_database(parts: Parts, template: str = "template1") -> str:
 
 @pytest.fixture(scope="module")
 async def postgres(parts: Parts) -> str:
-    return f"{parts.dsn}{await make_database(parts)}"
+    return parts.dsn.format(await make_database(parts))
 
 
 @pytest.fixture(scope="session")
 async def template(parts: Parts) -> str:
     """A database with the kernel's tables that others are copied from."""
     name = await make_database(parts)
-    async with asyncpg.create_pool(f"{parts.dsn}{name}", min_size=1, max_size=1) as pool:
+    async with asyncpg.create_pool(parts.dsn.format(name), min_size=1, max_size=1) as pool:
         await store.migrate(pool, [ROOT / "shared" / "migrations"])
     return name
 
 
 @pytest.fixture
 async def database(parts: Parts, template: str) -> str:
-    return f"{parts.dsn}{await make_database(parts, template)}"
+    return parts.dsn.format(await make_database(parts, template))
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ async def hold(folder: Path, session: int) -> int:
     try:
         await stack.start_parts()
         fresh = folder / "about.new"
-        dsn = stack.dsns["organisation"].removesuffix("organisation")
+        dsn = stack.dsns["organisation"].replace("/organisation", "/{}")
         fresh.write_text(json.dumps({"dsn": dsn, "kafka": stack.kafka}))
         fresh.replace(folder / "about.json")
         while alive(session) and not (folder / "stop").exists():

@@ -91,15 +91,17 @@ class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpendingWatch(State):
+    """`submitted`: how many requisitions were submitted in a year, from which numbers are made."""
+
     category: Category
+    submitted: dict[int, int]
     noted: tuple[Noted, ...] = ()
-    submitted: dict[int, int] = {}
     suspicions: tuple[Suspicion, ...] = ()
 
 
 def evolve(state: SpendingWatch | None, event: SpendingEvent) -> SpendingWatch:
     """The watch after one more event."""
-    watch = SpendingWatch(category=event.category) if state is None else state
+    watch = state or SpendingWatch(category=event.category, submitted={})
     match event:
         case SpendingNoted(day=day):
             piece = Noted(

@@ -54,6 +54,8 @@ create table idempotency (
     status smallint not null,
     etag int,
     body bytea not null,
+    -- The order key (transaction, sequence) of the last event that the request made.
+    position text,
     recorded_at timestamptz not null default now(),
     primary key (subject, key)
 );
@@ -73,3 +75,13 @@ create table relay (
     sent bigint not null default 0
 );
 insert into relay default values;
+
+-- Ends the append statement, and so its transaction, where a write met fewer rows than it should:
+-- somebody else was there first.
+create function must_be(met bigint, wanted bigint) returns boolean language plpgsql as $$
+begin
+    if met <> wanted then
+        raise exception 'conflict: % of %', met, wanted;
+    end if;
+    return true;
+end $$;

@@ -25,6 +25,7 @@ from services.nutrition.dish.views import dish_ingredients, dish_list
 from services.nutrition.dish.writing import (
     AllergenPolicy,
     DefineDish,
+    ForbiddenFood,
     ForbiddenPolicy,
     IngredientWeighed,
     RecipeWeighed,
@@ -136,6 +137,13 @@ def test_what_only_sounds_forbidden_is_allowed(name: str) -> None:
     )
     for day in DAYS:
         assert forbidden_food(BOOK.in_force(ForbiddenPolicy, school, day), "炒菜", [recipe]) is None
+
+
+def test_a_rule_pack_may_name_what_only_sounds_forbidden() -> None:
+    food = ForbiddenFood(name="黄花菜", allowed=("干黄花菜", "Dried Daylily"))
+    assert food.found_in("黄花菜炒肉")
+    assert not food.found_in("干 黄花菜")
+    assert food.found_in("干黄花菜和黄花菜")
 
 
 def test_refuses_a_kind_that_the_recipe_does_not_hold() -> None:

@@ -1,6 +1,6 @@
 """Spending watch: pieces of one need that together reach a threshold are seen."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -8,6 +8,7 @@ import pytest
 
 from services.procurement.category import Category
 from services.procurement.spending_watch import (
+    KEPT,
     ForgetSpending,
     Noted,
     NoteSpending,
@@ -24,7 +25,8 @@ from services.procurement.spending_watch import (
     suspect,
 )  # fmt: skip
 from shared.kernel import Recorded
-from shared.testing import SCHOOL, STREAM, by, given
+from shared.rules import RuleBook, shipped
+from shared.testing import SCHOOL, STREAM, by, given, school
 
 A, B, C = (UUID(int=n) for n in (101, 102, 103))
 POLICY = SplitPolicy(
@@ -88,6 +90,22 @@ def test_only_what_is_a_piece_adds_up(
     found = suspect(watch, one, Category.FURNITURE, POLICY)
     assert (found and found.total_cny) == (total and Decimal(total))
     assert suspect(watch, one, Category.FOOD, POLICY) is None, "not watched"
+
+
+def test_the_highest_threshold_reached_is_named() -> None:
+    watch = given(spending_watches, noted(A, 49000, date(2026, 9, 1))).state
+    one = Noted(
+        requisition=B, number="QG-2", amount_cny=Decimal(49000), day=date(2026, 9, 7)
+    )  # fmt: skip
+    found = suspect(watch, one, Category.FURNITURE, POLICY)
+    assert found is not None
+    assert found.threshold_cny == Decimal(90000)
+
+
+def test_every_category_is_watched_and_no_window_outlasts_the_memory() -> None:
+    policy = RuleBook(shipped("procurement")).in_force(SplitPolicy, school, date(2010, 3, 1))
+    assert set(policy.watched) == set(Category)
+    assert all(timedelta(days=window.days) <= KEPT for window in policy.watched.values())
 
 
 def test_what_is_not_bought_no_longer_counts() -> None:

@@ -116,15 +116,9 @@ def reengage(
         raise Refused("appoints_himself", field="post")
     if post.reengaged_for > command.school_year or not post.held:
         raise Refused("reengaged_out_of_order", field="school_year", year=post.reengaged_for)
-    again = StaffReengaged(
-        post=post.post,
-        person=state.person,
-        role=post.role,
-        school_year=command.school_year,
-        next_post=None if post.until is None else next_id(by, len(state.posts)),
-    )
-    if post.until is None or again.next_post is None:
-        return [again]
+    year = command.school_year
+    if post.until is None:
+        return [reengaged(state, post, year, None)]
     since, until = post.until, after(command.last_day)
     if until is None or until <= since:
         raise Refused("reengaged_until_when", field="last_day", since=since)
@@ -133,7 +127,7 @@ def reengage(
     if other is not None:
         raise Refused("duties_in_one_hand", field="post", role=post.role, held=other)
     continued = StaffAppointed(
-        post=again.next_post,
+        post=next_id(by, len(state.posts)),
         person=state.person,
         unit=by.unit,
         role=post.role,
@@ -142,7 +136,14 @@ def reengage(
         contract_due_on=post.contract_due_on and since,
         renews=post.post,
     )
-    return [continued, again]
+    return [continued, reengaged(state, post, year, continued.post)]
+
+
+def reengaged(state: Staff, post: Post, year: int, next_post: UUID | None) -> StaffReengaged:
+    """The re-engagement for a school year, as an event."""
+    return StaffReengaged(
+        post=post.post, person=state.person, role=post.role, school_year=year, next_post=next_post
+    )
 
 
 class EndPost(Command):

@@ -17,6 +17,7 @@ import msgspec
 
 from services.safety.grades import HazardCategory, HazardGrade
 from services.safety.programme import ProgrammeKind
+from shared.fields import SHANGHAI
 from shared.kernel import Aggregate, By, Event, Policy, Refused, State
 from shared.organisation import Level, Role
 
@@ -370,7 +371,12 @@ def refuse_unless_open(state: Hazard) -> None:
 def refuse_earlier(by: By, moment: datetime | None) -> None:
     """A late entry must keep the order in which things happen."""
     if moment is not None and by.at < moment:
-        raise Refused("earlier_than_last_step", field="occurred_at", moment=moment)
+        raise Refused("earlier_than_last_step", field="occurred_at", moment=clock(moment))
+
+
+def clock(moment: datetime) -> str:
+    """A moment as people here read it."""
+    return f"{moment.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
 
 
 def refuse_lower(by: By, roles: tuple[Role, ...], level: Level) -> None:

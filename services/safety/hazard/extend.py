@@ -14,6 +14,7 @@ from services.safety.hazard import (
     HazardExtensionRequested,
     HazardPolicy,
     about,
+    clock,
     hazards,
     refuse_lower,
     refuse_own,
@@ -40,18 +41,19 @@ def request_extension(
     if state.grade is None:
         raise Refused("hazard_not_graded")
     if by.person != state.rectifier and not by.holds(*ASSIGNERS):
-        raise Refused("extension_not_yours", rectifier=state.rectifier)
+        raise Refused("extension_not_yours")
     if asked is not None:
         raise Refused("extension_pending", requested_by=asked.requested_by)
     if state.extensions >= policy.extensions_max:
         raise Refused("extensions_used_up", extensions_max=policy.extensions_max)
     if by.at > state.due_at:
-        raise Refused("extension_too_late", field="occurred_at", due_at=state.due_at)
+        raise Refused("extension_too_late", field="occurred_at", due_at=clock(state.due_at))
     if until <= state.due_at:
-        raise Refused("extension_not_later", field="until", due_at=state.due_at)
+        raise Refused("extension_not_later", field="until", due_at=clock(state.due_at))
     hours = timedelta(hours=policy.terms(state.grade).extension_hours_max)
-    if until > state.first_due_at + hours:
-        raise Refused("extension_too_long", field="until", latest=state.first_due_at + hours)
+    latest = state.first_due_at + hours
+    if until > latest:
+        raise Refused("extension_too_long", field="until", latest=clock(latest))
     return HazardExtensionRequested(
         **about(state),
         until=until,

@@ -1,0 +1,210 @@
+"""What is written of a batch, in the transaction that moves its offsets: archive and figures.
+
+Figures stand rolled up along one version of the tree. A batch folded along another version is
+folded again; whoever moves the tree (see `roll`) waits for the batches under way and no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from services.reporting.figures.fold import (
+    Archived, Cell, Folded, Folder, Numbers, SeriesKey, Spread, Stray, Sums,
+)  # fmt: skip
+from services.reporting.figures.tree import Tree
+from shared.envelope import Delivered
+from shared.measure import Measures
+from shared.store import Conflict, Connection
+
+COPY_FROM = 1_000
+"""From so many rows on a COPY is faster than arrays as parameters."""
+
+LOCK = 7002
+"""Advisory lock of whoever adds a partition to the archive."""
+
+_ADD = """
+on conflict (series, grain, day, place, lane) do update set
+    entries = figure.entries + excluded.entries, count = figure.count + excluded.count,
+    amount = figure.amount + excluded.amount, quantity = figure.quantity + excluded.quantity
+"""
+
+_FIGURES = (
+    """
+insert into figure (series, grain, day, place, lane, entries, count, amount, quantity)
+select * from unnest($1::int[], $2::smallint[], $3::date[], $4::int[], $5::smallint[],
+                     $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+"""
+    + _ADD
+)
+
+_FIGURES_COPIED = "insert into figure select * from figure_batch" + _ADD
+
+_BATCH = """
+create temp table if not exists figure_batch (
+    series int, grain smallint, day date, place int, lane smallint,
+    entries bigint, count bigint, amount bigint, quantity bigint
+) on commit delete rows
+"""
+
+_ARCHIVE = """
+insert into archive
+select * from unnest($1::date[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::uuid[],
+                     $7::uuid[], $8::int[], $9::text[], $10::uuid[], $11::text[],
+                     $12::timestamptz[], $13::timestamptz[], $14::date[], $15::uuid[],
+                     $16::uuid[], $17::bytea[])
+"""
+
+_STRAYS = """
+insert into stray
+select * from unnest($1::text[], $2::uuid[], $3::date[], $4::date[], $5::text[], $6::int[],
+                     $7::bigint[], $8::bigint[])
+"""
+
+type Pool = asyncpg.Pool[asyncpg.Record]
+type FigureRow = tuple[int, int, date, int, int, int, int, int, int]
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A folded batch, ready to be written, and the version of the tree it was folded along."""
+
+    folded: Folded
+    rows: list[FigureRow]
+    version: int
+
+
+class Keeper:
+    """The handler of the consumer named `figures`: takes in every event of every service."""
+
+    wanted: frozenset[str] | None = None
+
+    def __init__(self, pool: Pool, measures: Measures) -> None:
+        self.pool, self.folder = pool, Folder(measures)
+        self.tree, self.numbers = Tree(), Numbers()
+        self.spread = Spread(self.tree, self.numbers)
+        self.lane: int | None = None
+        self._months: set[date] = set()
+
+    async def prepare(self, events: list[Delivered]) -> Prepared:
+        """Folds a batch; raises `Unappliable` for an event that no measure can read."""
+        folded = self.folder.fold(events)
+        partition = min(event.partition for event in events)
+        # Processes share no partition, so the lowest one names the process.
+        self.lane = partition if self.lane is None else min(self.lane, partition)
+        await self._add_months({row.month for row in folded.archive})
+        return await self.rolled(folded)
+
+    async def rolled(self, folded: Folded) -> Prepared:
+        """The batch added up along the tree as this process last saw it."""
+        if self.tree.version < 0:
+            await self.reload()
+        await intern_series(self.pool, self.numbers, {key for key, _, _ in folded.leaves})
+        await intern_places(self.pool, self.numbers, {unit for _, unit, _ in folded.leaves})
+        cells = self.spread.cells(folded.leaves)
+        return Prepared(folded, figure_rows(cells, self.lane or 0), self.tree.version)
+
+    async def commit(self, connection: Connection, prepared: Prepared) -> None:
+        """Writes a folded batch; `Conflict` if the tree has moved meanwhile."""
+        version = await connection.fetchval("select version from rolled for share")
+        if version != prepared.version:
+            await self.reload()
+            raise Conflict
+        await _write(connection, "archive", _ARCHIVE, prepared.folded.archive, Archived._fields)
+        await _write(connection, "stray", _STRAYS, sorted(prepared.folded.strays), Stray._fields)
+        await write_figures(connection, prepared.rows)
+
+    async def reload(self) -> None:
+        """Takes in what has changed of the tree along which figures stand rolled up."""
+        await load_tree(self.pool, self.tree)
+        await intern_places(self.pool, self.numbers, self.tree.units())
+        self.spread = Spread(self.tree, self.numbers)
+
+    async def _add_months(self, months: set[date]) -> None:
+        for month in months - self._months:
+            after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+            async with self.pool.acquire() as connection, connection.transaction():
+                await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+                await connection.execute(
+                    f"create table if not exists archive_{month:%Y%m} partition of archive"
+                    f" for values from ('{month}') to ('{after}')"
+                )
+            self._months.add(month)
+
+
+def figure_rows(cells: dict[Cell, Sums], lane: int) -> list[FigureRow]:
+    """Rows in the order of the key, so that two writers never lock them crosswise."""
+    return [(*cell, lane, *cells[cell]) for cell in sorted(cells)]  # type: ignore[misc]
+
+
+async def write_figures(connection: Connection, rows: Sequence[FigureRow]) -> None:
+    """Adds rows to the stored figures, in one statement."""
+    if len(rows) < COPY_FROM:
+        if rows:
+            await connection.execute(_FIGURES, *map(list, zip(*rows, strict=True)))
+        return
+    await connection.execute(_BATCH)
+    await connection.copy_records_to_table("figure_batch", records=rows)
+    await connection.execute(_FIGURES_COPIED)
+
+
+async def _write(
+    connection: Connection, table: str, insert: str, rows: Sequence[Any], columns: Sequence[str]
+) -> None:
+    if len(rows) >= COPY_FROM:
+        await connection.copy_records_to_table(table, records=rows, columns=list(columns))
+    elif rows:
+        await connection.execute(insert, *map(list, zip(*rows, strict=True)))
+
+
+async def intern_series(pool: Pool, numbers: Numbers, keys: Iterable[SeriesKey]) -> None:
+    """Gives series their numbers. Kept even if the batch is not: a number may go unused."""
+    fresh = [key for key in keys if key not in numbers.series]
+    if not fresh:
+        return
+    # An array of arrays must be rectangular, so labels travel as JSON.
+    names = [name for name, _ in fresh]
+    labels = [msgspec.json.encode(labels).decode() for _, labels in fresh]
+    await pool.execute(
+        "insert into series (measure, labels)"
+        " select t.measure, array(select json_array_elements_text(t.labels::json))"
+        " from unnest($1::text[], $2::text[]) as t(measure, labels) order by 1, 2"
+        " on conflict do nothing",
+        names, labels,
+    )  # fmt: skip
+    rows = await pool.fetch("select no, measure, labels from series where measure = any($1)", names)
+    numbers.series |= {(row["measure"], tuple(row["labels"])): row["no"] for row in rows}
+
+
+async def intern_places(pool: Pool, numbers: Numbers, units: Iterable[UUID]) -> None:
+    """Gives units their numbers."""
+    fresh = sorted({unit for unit in units if unit not in numbers.places})
+    if not fresh:
+        return
+    await pool.execute(
+        "insert into place (unit) select unnest($1::uuid[]) on conflict do nothing", fresh
+    )
+    rows = await pool.fetch("select no, unit from place where unit = any($1)", fresh)
+    numbers.places |= {row["unit"]: row["no"] for row in rows}
+
+
+async def load_tree(source: Pool | Connection, tree: Tree) -> None:
+    """Brings a tree up to the one along which figures stand rolled up."""
+    rows = await source.fetch(
+        "select r.version, p.unit, p.since, p.parent from rolled r left join rolled_parent p"
+        " on p.unit in (select unit from rolled_parent where changed > $1)",
+        tree.version,
+    )
+    moved: dict[UUID, list[tuple[date, UUID | None]]] = {}
+    for row in rows:
+        if row["unit"] is not None:
+            moved.setdefault(row["unit"], []).append((row["since"], row["parent"]))
+    for unit, history in moved.items():
+        tree.put(unit, history)
+    tree.version = rows[0]["version"]
