@@ -333,6 +333,6 @@ class Directory:
             return False
         return "make_up" in kinds or ("holiday" not in kinds and day.weekday() < 5)
 
-    def ages(self) -> Mapping[str, int]:
+    def versions(self) -> Mapping[str, int]:
         """The versions of the parts in memory, for metrics and tests."""
         return dict(self._seen)

@@ -8,127 +8,36 @@ the plain function that it is. Nothing here waits, reads a clock or touches a da
 from __future__ import annotations
 
 import inspect
-import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal, dataclass_transform, get_args, get_origin
+from datetime import datetime
+from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID, uuid5
 
-import msgspec
-from pydantic import BaseModel, ConfigDict
+from shared.messages import (
+    NAMESPACE,
+    By,
+    Command,
+    Creation,
+    Event,
+    Foreign,
+    Frozen,
+    Part,
+    Policy,
+    Recorded,
+    Refused,
+    State,
+    View,
+)  # fmt: skip
+from shared.organisation import Role, Unit
+from shared.signature import hints_of, members, without_none
 
-from shared.fields import Moment, UnitId, business_day
-from shared.organisation import HeldPost, Role, Unit
-
-NAMESPACE = UUID("6f1c8d7e-52a0-5c1b-9d55-686f7571696e")
-"""Root of every derived id, so that a natural key means the same stream everywhere."""
-
-
-@dataclass_transform(frozen_default=True, kw_only_default=True)
-class Frozen(msgspec.StructMeta):
-    """Makes every subclass frozen and keyword-only, and lets type checkers know it."""
-
-
-class Event(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
-    """Something that happened. The class name is its wire name for ever; new field = default."""
-
-
-class Foreign(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
-    """Another service's event with only the fields read here; `source` names that service.
-
-    The class name is the event's wire name. Unknown fields are ignored.
-    """
-
-    source: ClassVar[str]
-
-
-class State(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
-    """What an aggregate is now, folded from its events by `evolve`."""
-
-
-class View(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
-    """One row of a list or page: a pure function of an aggregate's state."""
-
-
-class Policy(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
-    """A dated rule's values. Loaded for the unit and the day of the fact, never a constant."""
-
-    slug: ClassVar[str]
-
-
-class Command(BaseModel):
-    """What somebody asks for. Untrusted: strict, and unknown fields are refused."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    occurred_at: Moment | None = None
-    """When it happened, if earlier than now (late entry)."""
-
-
-class Part(BaseModel):
-    """A part of a command (a line item): as strict as the command itself."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Creation(Command):
-    """A command that starts a stream owned by `organisation`; `id` may be chosen by the client."""
-
-    organisation: UnitId
-    id: UUID | None = None
-
-
-class Refused(Exception):  # noqa: N818 - the field's own word: a decision refuses
-    """A decision's no. `slug` is stable and has words in both languages; `field` is to blame."""
-
-    def __init__(self, slug: str, *, field: str | None = None, **values: object) -> None:
-        super().__init__(slug)
-        self.slug = slug
-        self.field = field
-        self.values = values
-
-
-class By(msgspec.Struct, frozen=True, kw_only=True):
-    """Who decides, for which stream, when. The only source of time and ids in a decision.
-
-    `at` is when it happened, `now` when it is recorded; `posts` are those that the person holds
-    at the stream's organisation or above it on that day.
-    """
-
-    person: str
-    id: UUID
-    unit: UUID
-    at: datetime
-    now: datetime
-    posts: tuple[HeldPost, ...] = ()
-
-    @property
-    def day(self) -> date:
-        """The business day of the fact."""
-        return business_day(self.at)  # type: ignore[no-any-return]
-
-    def holds(self, *roles: Role) -> bool:
-        """Whether the person holds one of `roles` at the unit or above it."""
-        return any(post.role in roles for post in self.posts)
-
-
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """An event's envelope: what the log knows of it beside its data."""
-
-    id: UUID
-    stream: UUID
-    version: int
-    organisation: UUID
-    actor: str
-    occurred_at: datetime
-    recorded_at: datetime
-
-    @property
-    def day(self) -> date:
-        """The business day on which it happened."""
-        return business_day(self.occurred_at)  # type: ignore[no-any-return]
+__all__ = [
+    "NAMESPACE", "Aggregate", "By", "Command", "Creation", "Decision", "Event", "Fact", "Foreign",
+    "From", "Frozen", "Outcome", "Part", "Policy", "Reaction", "Recorded", "Refused", "Send",
+    "Service", "State", "View", "ViewOf",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,26 +307,6 @@ class Service:
     def aggregate_of(self, state: type[State]) -> Aggregate:
         """The aggregate whose state is of that type."""
         return next(aggregate for aggregate in self.aggregates if aggregate.state is state)
-
-
-def members(union: Any) -> tuple[type[Any], ...]:
-    """The classes of a `type X = A | B` alias, of a union, or of one class."""
-    if isinstance(union, typing.TypeAliasType):
-        union = union.__value__
-    if isinstance(union, types.UnionType) or get_origin(union) is typing.Union:
-        return tuple(get_args(union))
-    return (union,)
-
-
-def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
-    """Parameter and return types of a function, resolved where it was written."""
-    return typing.get_type_hints(function, include_extras=True)
-
-
-def without_none(hint: Any) -> Any:
-    """`X` of `X | None`."""
-    kept = [member for member in members(hint) if member is not type(None)]
-    return kept[0] if len(kept) == 1 else hint
 
 
 def row_type(function: Callable[..., Any]) -> tuple[type[View], bool]:

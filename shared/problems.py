@@ -109,7 +109,7 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
     )
 
 
-def problem_of(  # noqa: C901, PLR0911, PLR0912 - one flat table
+def problem_of(  # noqa: C901, PLR0912 - one flat table
     error: BaseException, words: Words
 ) -> Problem | None:
     """The problem that an error stands for; None for one that nobody foresaw."""

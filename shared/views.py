@@ -19,7 +19,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from shared.kernel import Refused, ViewOf, hints_of, without_none
+from shared.kernel import Refused, ViewOf
+from shared.signature import hints_of, without_none
 from shared.store import Connection, Part, Stream, fold
 
 READER = "houqin_reader"

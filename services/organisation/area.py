@@ -1,7 +1,8 @@
 """A bureau officer answers for named schools and visits each of them every month.
 
-责任片区, 蹲点联系学校. Visits are recorded with what was found; when a month has ended, every school of
-the area that nobody visited in it is named by itself. Which months need no visit is a dated rule.
+责任片区, 蹲点联系学校. Visits are recorded with what was found; when a month has ended, every
+school of the area that nobody visited in it is named by itself. Which months need no visit is a
+dated rule.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from shared.organisation import BUREAU, READERS, Level, Role, Unit
 
 
 class AreaAssigned(Event):
-    """From the month of `since` on, `officer` visits each of `schools` every month."""
+    """From the first full month on, `officer` visits each of `schools` every month."""
 
     officer: str
     schools: tuple[UUID, ...]
@@ -106,7 +107,8 @@ def evolve(state: Area | None, event: AreaEvent) -> Area:
     if isinstance(event, AreaAssigned):
         if state is None or state.ended_on is not None:
             before = state or Area(officer=event.officer, schools=(), open_month="")
-            month = month_of(event.since)
+            begun = event.since.day == 1
+            month = month_of(event.since if begun else next_month(month_of(event.since)))
             return replace(before, schools=event.schools, open_month=month, ended_on=None)
         return replace(state, schools=event.schools)
     assert state is not None, "an area starts by being assigned"

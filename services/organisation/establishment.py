@@ -1,14 +1,14 @@
 """Which posts a unit must have, and which of them nobody holds.
 
-岗位设置, 缺岗. The stream of a unit counts holders as posts begin and end, by itself on the day; every
-event says how much is now missing, so that a post without a holder shows. What a school must have
-at least is a dated rule until the bureau says otherwise.
+岗位设置, 缺岗. The stream of a unit counts holders as posts begin and end, by itself on the day;
+every event says how much is now missing, so that a post without a holder shows. What a school must
+have at least is a dated rule until the bureau says otherwise.
 """
 
 from __future__ import annotations
 
 from copy import replace
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, ClassVar
 from uuid import UUID
 
@@ -99,12 +99,7 @@ class EstablishmentClosed(Event):
 
 
 type EstablishmentEvent = (
-    PostsEstablished
-    | PostAwaited
-    | PostFilled
-    | PostVacated
-    | HoldingChanged
-    | EstablishmentClosed
+    PostsEstablished | PostAwaited | PostFilled | PostVacated | HoldingChanged | EstablishmentClosed
 )
 
 
@@ -160,9 +155,7 @@ def evolve(state: Establishment | None, event: EstablishmentEvent) -> Establishm
                 now, awaited=_less(now.awaited, post), holders={**now.holders, post: holder}
             )
         case PostVacated(post=post):
-            return replace(
-                now, awaited=_less(now.awaited, post), holders=_less(now.holders, post)
-            )
+            return replace(now, awaited=_less(now.awaited, post), holders=_less(now.holders, post))
         case HoldingChanged(post=post, until=until):
             return replace(
                 now,

@@ -90,7 +90,7 @@ def refuse_malformed_division(code: str) -> None:
 
 
 def extends(code: str, level: Level, parent_code: str) -> bool:
-    """Whether a campus's or class's code is built on its parent's (or, in a campus, its school's)."""
+    """Whether a campus's or class's code is built on its parent's code, or on its school's."""
     found = re.fullmatch(CODES[level], code, re.ASCII)
     above = found["above"] if found else None
     return above is not None and (parent_code == above or parent_code.startswith(f"{above}-"))

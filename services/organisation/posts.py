@@ -1,7 +1,7 @@
 """Who may hold which post where, who appoints, and what never lies in one hand: dated rules.
 
-不相容岗位. Cash, books and goods (钱账物) are kept by three persons; who buys does not accept, and who
-accepts does not review. A county may change the table by a rule pack.
+不相容岗位. Cash, books and goods (钱账物) are kept by three persons; who buys does not accept, and
+who accepts does not review. A county may change the table by a rule pack.
 """
 
 from __future__ import annotations

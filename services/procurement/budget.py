@@ -105,15 +105,14 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 class Budget(State):
     year: int
     balances: dict[str, Balance]
-    commitments: dict[UUID, tuple[str, Decimal]] = {}
+    commitments: dict[UUID, tuple[str, Decimal]]
 
 
 def evolve(state: Budget | None, event: BudgetEvent) -> Budget:
     """The budget after one more event."""
     if isinstance(event, BudgetAdopted):
-        return Budget(
-            year=event.year, balances={line.code: Balance(line=line) for line in event.lines}
-        )
+        balances = {line.code: Balance(line=line) for line in event.lines}
+        return Budget(year=event.year, balances=balances, commitments={})
     assert state is not None, "a budget starts by being adopted"
     match event:
         case BudgetAmended(line=code, amount_cny=amount):

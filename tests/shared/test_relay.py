@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,8 +13,16 @@ import pytest
 
 from shared.config import Settings
 from shared.relay import Relay, ensure_topics
-from tests.conftest import ROOT
-from tests.shared.wire import SERVICE, insert, new_event, once, organisations, received, until
+from tests.shared.wire import (
+    SERVICE,
+    insert,
+    new_event,
+    once,
+    organisations,
+    received,
+    run_worker,
+    until,
+)
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 
@@ -107,26 +114,13 @@ async def test_many_writers_out_of_order(pool: Pool, config: Settings, topic: st
     assert once(messages) == messages
 
 
-async def worker(role: str, config: Settings, failpoint: str) -> int:
-    """Runs a worker until its failpoint kills it; its exit code."""
-    env = {
-        **os.environ, "HOUQIN_FAILPOINT": failpoint, "HOUQIN_DATABASE": config.database,
-        "HOUQIN_KAFKA": config.kafka, "HOUQIN_TOPIC_PREFIX": config.topic_prefix,
-        "HOUQIN_PARTITIONS": str(config.partitions),
-    }  # fmt: skip
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.shared.worker", role, cwd=ROOT, env=env
-    )
-    return await asyncio.wait_for(child.wait(), 30)
-
-
 async def test_killed_between_sending_and_marking_sends_again(
     pool: Pool, config: Settings, topic: str
 ) -> None:
     school, stream = uuid4(), uuid4()
     async with pool.acquire() as connection:
         await insert(connection, [new_event(stream, v, school) for v in range(1, 31)])
-    assert await worker("relay", config, "relay.after_send:2") == -signal.SIGKILL
+    assert await run_worker("relay", config, "relay.after_send:2") == -signal.SIGKILL
     assert await pool.fetchval("select sent from relay") == 10
     async with relaying(pool, config):
         await until(lambda: all_marked(pool))

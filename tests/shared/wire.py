@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from shared.consumer import Consumer, Delivered
 from shared.envelope import Position, encode, key_of, partition_of
 from shared.relay import ensure_topics
 from shared.store import Connection, NewEvent
+from tests.conftest import ROOT
 
 SERVICE = "procurement"
 NOW = datetime(2026, 9, 7, 8, 0, tzinfo=UTC)
@@ -75,6 +78,19 @@ def once(messages: Sequence[Delivered]) -> list[Delivered]:
             marks[message.partition] = message.position
             kept.append(message)
     return kept
+
+
+async def run_worker(role: str, config: Settings, failpoint: str) -> int:
+    """Runs a worker until its failpoint kills it; its exit code."""
+    env = {
+        **os.environ, "HOUQIN_FAILPOINT": failpoint, "HOUQIN_DATABASE": config.database,
+        "HOUQIN_KAFKA": config.kafka, "HOUQIN_TOPIC_PREFIX": config.topic_prefix,
+        "HOUQIN_PARTITIONS": str(config.partitions),
+    }  # fmt: skip
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.shared.worker", role, cwd=ROOT, env=env
+    )
+    return await asyncio.wait_for(child.wait(), 30)
 
 
 class Topic:

@@ -1,9 +1,9 @@
 """One person at one unit: the posts held there from-to, posts lent and borrowed, the contract.
 
-人员与岗位. Rights all over the platform follow from these posts, so the stream of a person at a unit
-is where duties are kept apart: cash, books and goods (钱账物) never in one hand, nor buying,
-accepting and reviewing. Source: internal control of public institutions (不相容岗位相互分离), labour
-contract law.
+人员与岗位. Rights all over the platform follow from these posts, so the stream of a person at a
+unit is where duties are kept apart: cash, books and goods (钱账物) never in one hand, nor buying,
+accepting and reviewing. Source: internal control of public institutions (不相容岗位相互分离),
+labour contract law.
 """
 
 from __future__ import annotations
@@ -222,15 +222,15 @@ class Staff(State):
         """The first day on which that post is held without the contract that it needs, or None."""
         assert post.contract_due_on is not None, "only asked of posts that need a contract"
         day = max(post.contract_due_on, self.contract_from)
-        for contract in sorted(self.contracts.values(), key=lambda one: one.first_day):
-            if contract.first_day <= day < (contract.until or date.max):
-                if contract.until is None:
+        for signed in sorted(self.contracts.values(), key=lambda one: one.first_day):
+            if signed.first_day <= day < (signed.until or date.max):
+                if signed.until is None:
                     return None
-                day = contract.until
+                day = signed.until
         return None if post.until and day >= post.until else day
 
 
-def evolve(state: Staff | None, event: StaffEvent) -> Staff:  # noqa: C901, PLR0911 - one flat table
+def evolve(state: Staff | None, event: StaffEvent) -> Staff:  # noqa: C901 - one flat table
     """The person after one more event."""
     if isinstance(event, StaffAppointed):
         staff = state or Staff(person=event.person)

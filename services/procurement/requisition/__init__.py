@@ -207,7 +207,7 @@ class Requisition(State):
         return tuple(name for name in people if name is not None)
 
 
-def evolve(  # noqa: PLR0911 - one case per event
+def evolve(
     state: Requisition | None, event: RequisitionEvent
 ) -> Requisition:
     """The requisition after one more event."""

@@ -122,8 +122,9 @@ class Keeper:
 
     async def reload(self) -> None:
         """Takes in what has changed of the tree along which figures stand rolled up."""
-        await load_tree(self.pool, self.tree)
-        await intern_places(self.pool, self.numbers, self.tree.units())
+        news = await fetch_tree(self.pool, self.tree.version)
+        await intern_places(self.pool, self.numbers, news.units())
+        news.into(self.tree)
         self.spread = Spread(self.tree, self.numbers)
 
     async def _add_months(self, months: set[date]) -> None:
@@ -194,17 +195,34 @@ async def intern_places(pool: Pool, numbers: Numbers, units: Iterable[UUID]) -> 
     numbers.places |= {row["unit"]: row["no"] for row in rows}
 
 
-async def load_tree(source: Pool | Connection, tree: Tree) -> None:
-    """Brings a tree up to the one along which figures stand rolled up."""
+@dataclass(slots=True)
+class TreeNews:
+    """What has changed of the tree: the whole history of each unit of which a part has."""
+
+    version: int
+    histories: dict[UUID, list[tuple[date, UUID | None]]]
+
+    def units(self) -> set[UUID]:
+        """Every unit that it names."""
+        above = (parent for history in self.histories.values() for _, parent in history)
+        return {*self.histories, *(parent for parent in above if parent is not None)}
+
+    def into(self, tree: Tree) -> None:
+        """Brings the tree up to it."""
+        for unit, history in self.histories.items():
+            tree.put(unit, history)
+        tree.version = max(tree.version, self.version)
+
+
+async def fetch_tree(source: Pool | Connection, known: int) -> TreeNews:
+    """What has changed since version `known` of the tree that figures stand rolled up along."""
     rows = await source.fetch(
         "select r.version, p.unit, p.since, p.parent from rolled r left join rolled_parent p"
         " on p.unit in (select unit from rolled_parent where changed > $1)",
-        tree.version,
+        known,
     )
-    moved: dict[UUID, list[tuple[date, UUID | None]]] = {}
+    news = TreeNews(rows[0]["version"], {})
     for row in rows:
         if row["unit"] is not None:
-            moved.setdefault(row["unit"], []).append((row["since"], row["parent"]))
-    for unit, history in moved.items():
-        tree.put(unit, history)
-    tree.version = rows[0]["version"]
+            news.histories.setdefault(row["unit"], []).append((row["since"], row["parent"]))
+    return news

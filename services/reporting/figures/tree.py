@@ -52,10 +52,10 @@ class Tree:
             return paths[0]
         return paths[max(bisect_right(starts, day) - 1, 0)]
 
-    def changes(self, unit: UUID) -> list[date]:
-        """The days from which the unit's path is another one, oldest first; the first is open."""
+    def over_time(self, unit: UUID) -> list[tuple[date, tuple[UUID, ...]]]:
+        """Every path that the unit has had, and since when; the first has no beginning."""
         self.path_on(unit, date.min)
-        return self._paths[unit][0]
+        return list(zip(*self._paths[unit], strict=True))
 
     def _over_time(self, unit: UUID) -> tuple[list[date], list[tuple[UUID, ...]]]:
         """Every path that the unit has had, and since when."""
@@ -110,11 +110,6 @@ class Tree:
             if spells:
                 found[child] = spells
         return found
-
-    def units(self) -> set[UUID]:
-        """Every unit that is or ever was in the tree."""
-        above = (parent for history in self.parents.values() for _, parent in history)
-        return {*self.parents, *(parent for parent in above if parent is not None)}
 
     def ever_below(self, unit: UUID) -> list[UUID]:
         """The unit and everything that has ever stood below it, upper ones first."""

@@ -1,0 +1,28 @@
+"""Who there is and by which rules: the tree of units, people and posts, calendars, rule packs."""
+
+from services.organisation.area import VisitsPolicy, areas
+from services.organisation.calendar import calendars
+from services.organisation.calendar.setting import HolidaysPolicy, SchoolYearPolicy
+from services.organisation.establishment import EstablishmentPolicy, establishments
+from services.organisation.kinds import CodesPolicy
+from services.organisation.posts import DelegationPolicy, PostsPolicy, SegregationPolicy
+from services.organisation.rule_pack import rule_packs
+from services.organisation.staff import staff
+from services.organisation.unit import units
+from services.organisation.vacancy import vacancies
+from shared.kernel import Service
+
+organisation = Service(
+    "organisation",
+    [units, staff, establishments, vacancies, areas, calendars, rule_packs],
+    policies=[
+        CodesPolicy,
+        PostsPolicy,
+        SegregationPolicy,
+        DelegationPolicy,
+        EstablishmentPolicy,
+        VisitsPolicy,
+        SchoolYearPolicy,
+        HolidaysPolicy,
+    ],
+)
