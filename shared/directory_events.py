@@ -144,9 +144,9 @@ class ClosureSet(Foreign):
 directory_events: dict[str, type[Foreign]] = {
     event.__name__: event
     for event in (
-        UnitRegistered, UnitRenamed, UnitDescribed, UnitMoved, UnitClosed,
-        StaffAppointed, PostEnded, PostDelegated, DelegationEnded, RulePublished, RuleWithdrawn, TermSet, HolidaySet,
-        MakeUpDaySet, ClosureSet,
+        UnitRegistered, UnitRenamed, UnitDescribed, UnitMoved, UnitClosed, StaffAppointed,
+        PostEnded, PostDelegated, DelegationEnded, RulePublished, RuleWithdrawn, TermSet,
+        HolidaySet, MakeUpDaySet, ClosureSet,
     )
 }  # fmt: skip
 

@@ -8,11 +8,11 @@ facts and nothing else; a ratio is formed from two such sums.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -51,9 +51,24 @@ type Facts = Callable[[Any, Recorded], Iterable[Fact]]
 """A measure's function: the decoded event and its envelope to facts."""
 
 
+class Term(NamedTuple):
+    """A stored measure as a part of a shown one: its facts whose dimensions are `where`, times
+    `sign` (1 or -1).
+    """
+
+    measure: Measure
+    sign: int
+    where: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Measure:
-    """One declared measure. `unit` is what its value is counted in, a key of [values] in words."""
+    """A measure with facts of its own, which are stored.
+
+    `unit` is what its value is counted in, a key of [values] in words. A `balance` is what there
+    is at the end of a period (things, value): the sum of all facts since the beginning; others are
+    what happened within the period.
+    """
 
     name: str
     on: tuple[type[Event | Foreign], ...]
@@ -61,6 +76,7 @@ class Measure:
     unit: str
     dims: tuple[str, ...]
     shows: Shown
+    balance: bool
     known: frozenset[str]
     no_labels: tuple[str, ...]
 
@@ -76,22 +92,54 @@ class Measure:
             raise ValueError(f"{self.name} has no dimension {unknown}")
         return tuple([str(fact.dims.get(name, "")) for name in self.dims])
 
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Itself."""
+        return (Term(self, 1, {}),)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Derived:
+    """A measure shown from others' facts: another of their numbers, a part of them, a difference.
+
+    Nothing is stored for it.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    unit: str
+    shows: Shown
+    balance: bool
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dimensions that all its terms have, less those that are fixed."""
+        first = self.terms[0].measure.dims
+        fixed = {name for term in self.terms for name in term.where}
+        return tuple(
+            dim
+            for dim in first
+            if dim not in fixed and all(dim in term.measure.dims for term in self.terms)
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ratio:
-    """Two measures' sums divided; `dims` are those that both have."""
+    """Two sums divided; `dims` are those that both have."""
 
     name: str
-    numerator: Measure
-    denominator: Measure
-
-    unit = "share"
-    shows = "ratio"
+    numerator: Measure | Derived
+    denominator: Measure | Derived
+    unit: str = "share"
 
     @property
     def dims(self) -> tuple[str, ...]:
         """The dimensions by which both parts can be told apart."""
         return tuple(dim for dim in self.numerator.dims if dim in self.denominator.dims)
+
+
+type Figure = Measure | Derived | Ratio
+"""Whatever can be asked for by name."""
 
 
 def share(numerator: Decimal | int, denominator: Decimal | int) -> Decimal | None:
@@ -103,8 +151,6 @@ def share(numerator: Decimal | int, denominator: Decimal | int) -> Decimal | Non
 
 def scaled(value: Decimal) -> int:
     """A decimal as whole ten-thousandths; ValueError if it is finer than that."""
-    if not value:
-        return 0
     whole = value * SCALE
     result = int(whole)
     if result != whole:
@@ -119,11 +165,15 @@ def unscaled(value: int) -> Decimal:
 
 
 class Measures:
-    """Every declared measure and ratio, by name and by the event that feeds it."""
+    """Everything that can be asked for by name, and the measures that each event feeds."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Measure] = {}
-        self.ratios: dict[str, Ratio] = {}
+        self.figures: dict[str, Figure] = {}
+
+    @property
+    def stored(self) -> list[Measure]:
+        """The measures that have facts of their own."""
+        return [figure for figure in self.figures.values() if isinstance(figure, Measure)]
 
     def measure[F: Facts](
         self,
@@ -133,41 +183,47 @@ class Measures:
         unit: str = "count",
         dims: Sequence[str] = (),
         shows: Shown = "count",
+        balance: bool = False,
     ) -> Callable[[F], F]:
         """Declares a measure on a pure function `(event, recorded) -> facts`."""
         classes = (on,) if isinstance(on, type) else tuple(on)
 
         def record(function: F) -> F:
-            self._new(name)
-            self.by_name[name] = Measure(
-                name,
-                classes,
-                function,
-                unit,
-                tuple(dims),
-                shows,
-                frozenset(dims),
-                ("",) * len(dims),
-            )
+            self._put(
+                Measure(
+                    name=name, on=classes, function=function, unit=unit, dims=tuple(dims),
+                    shows=shows, balance=balance, known=frozenset(dims),
+                    no_labels=("",) * len(dims),
+                )
+            )  # fmt: skip
             return function
 
         return record
 
-    def ratio(self, name: str, *, numerator: str, denominator: str) -> Ratio:
+    def derived(
+        self,
+        name: str,
+        *plus: str,
+        minus: Sequence[str] = (),
+        where: Mapping[str, str] | None = None,
+        unit: str = "count",
+        shows: Shown = "count",
+        balance: bool = False,
+    ) -> None:
+        """Declares a measure shown from declared ones: the sum of `plus` less that of `minus`,
+        of the facts whose dimensions are `where`. KeyError if one is not declared yet.
+        """
+        terms = [
+            Term(term.measure, sign * term.sign, {**term.where, **(where or {})})
+            for sign, names in ((1, plus), (-1, minus))
+            for other in names
+            for term in self._summed(other).terms
+        ]
+        self._put(Derived(name, tuple(terms), unit, shows, balance))
+
+    def ratio(self, name: str, *, numerator: str, denominator: str, unit: str = "share") -> None:
         """Declares a ratio of two measures; KeyError if one of them is not declared yet."""
-        self._new(name)
-        made = Ratio(name, self.by_name[numerator], self.by_name[denominator])
-        self.ratios[name] = made
-        return made
-
-    def find(self, name: str) -> Measure | Ratio | None:
-        """The measure or ratio of that name, or None."""
-        return self.by_name.get(name) or self.ratios.get(name)
-
-    def every(self) -> Iterator[Measure | Ratio]:
-        """All of them, by name."""
-        for name in sorted((*self.by_name, *self.ratios)):
-            yield self.by_name.get(name) or self.ratios[name]
+        self._put(Ratio(name, self._summed(numerator), self._summed(denominator), unit))
 
     def by_event(self) -> dict[tuple[str, str], tuple[type[Event | Foreign], tuple[Measure, ...]]]:
         """(service, event type) -> its class and the measures that it feeds.
@@ -175,7 +231,7 @@ class Measures:
         TypeError if two measures read the same event through different classes: it is decoded once.
         """
         found: dict[tuple[str, str], tuple[type[Event | Foreign], tuple[Measure, ...]]] = {}
-        for measure in self.by_name.values():
+        for measure in self.stored:
             for event in measure.on:
                 place = (source_of(event), event.__name__)
                 known, others = found.get(place, (event, ()))
@@ -184,9 +240,16 @@ class Measures:
                 found[place] = (event, (*others, measure))
         return found
 
-    def _new(self, name: str) -> None:
-        if self.find(name) is not None:
-            raise TypeError(f"{name} is declared twice")
+    def _summed(self, name: str) -> Measure | Derived:
+        figure = self.figures[name]
+        if isinstance(figure, Ratio):
+            raise TypeError(f"{name} is a ratio: it does not add up")
+        return figure
+
+    def _put(self, figure: Figure) -> None:
+        if figure.name in self.figures:
+            raise TypeError(f"{figure.name} is declared twice")
+        self.figures[figure.name] = figure
 
 
 def source_of(event: type[Event | Foreign]) -> str:

@@ -23,11 +23,14 @@ LEADER_LOCK = 7003
 """The advisory lock of the one process per service that fires its timers."""
 
 AGAIN_S = 30.0
-"""A stream that is still due after it was fired is fired again after this long."""
+"""A stream whose moment still stands after it was fired is fired again after this long."""
 
 _DUE = """
-select stream, aggregate from due
-where at <= $1 and stream <> all($2::uuid[]) order by at limit $3
+select stream, aggregate, at from due
+where at <= $1 and not exists (
+    select from unnest($2::uuid[], $3::timestamptz[]) as tried(stream, at)
+    where tried.stream = due.stream and tried.at = due.at
+) order by at limit $4
 """
 
 _NEXT = "select min(at) from due where at > $1"
@@ -53,7 +56,7 @@ class Timers:
         self.pool, self.fire, self.batch = pool, fire, batch
         self.idle_s, self.clock = idle_s, clock
         self.leading, self.fired = False, 0
-        self.tried: dict[UUID, float] = {}
+        self.tried: dict[tuple[UUID, datetime], float] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -99,28 +102,19 @@ class Timers:
     async def _fire_due(self, connection: Connection) -> bool:
         """Hands over one batch; whether there was any."""
         now = time.monotonic()
-        self.tried = {stream: at for stream, at in self.tried.items() if now - at < AGAIN_S}
-        rows = await connection.fetch(_DUE, self.clock(), list(self.tried), self.batch)
+        self.tried = {place: at for place, at in self.tried.items() if now - at < AGAIN_S}
+        tried = [stream for stream, _ in self.tried], [at for _, at in self.tried]
+        rows = await connection.fetch(_DUE, self.clock(), *tried, self.batch)
         if not rows:
             return False
         # Noted first: one that fails, or has nothing to do, must not hold up those behind it.
-        self.tried |= {row["stream"]: now for row in rows}
+        self.tried |= {(row["stream"], row["at"]): now for row in rows}
         try:
             await self.fire([(row["stream"], row["aggregate"]) for row in rows])
         except Exception as error:  # noqa: BLE001 - it is fired again, and the others go on
             log.error("timers_failed", streams=len(rows), error=repr(error))
         self.fired += len(rows)
-        await self._forget_moved(connection)
         return True
-
-    async def _forget_moved(self, connection: Connection) -> None:
-        """A stream whose row was moved on may be due again at once."""
-        left = await connection.fetch(
-            "select stream from due where stream = any($1) and at <= $2",
-            list(self.tried), self.clock(),
-        )  # fmt: skip
-        still = {row["stream"] for row in left}
-        self.tried = {stream: at for stream, at in self.tried.items() if stream in still}
 
     async def _sleep(self, connection: Connection) -> None:
         """Until the next moment in the table, the next look, or a wake-up."""

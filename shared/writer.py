@@ -108,6 +108,7 @@ class Writer:
         self.epoch = 1
         self._cache: OrderedDict[UUID, Stream] = OrderedDict()
         self._waiting: list[Asked] = []
+        self._group: Sequence[Asked] = ()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -118,9 +119,9 @@ class Writer:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Answers what is waiting, then ends."""
-        while self._waiting:
-            await asyncio.wait([asked.done for asked in self._waiting])
+        """Answers what is waiting or being written, then ends."""
+        while open_ := [a.done for a in (*self._group, *self._waiting) if not a.done.done()]:
+            await asyncio.wait(open_)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -139,8 +140,8 @@ class Writer:
                 await self._wake.wait()
             alone = self._waiting[0].attempts > 0
             size = 1 if alone else self.settings.group_size
-            group, self._waiting = self._waiting[:size], self._waiting[size:]
-            await self._settle(group)
+            self._group, self._waiting = self._waiting[:size], self._waiting[size:]
+            await self._settle(self._group)
 
     async def _settle(self, group: Sequence[Asked]) -> None:
         """Writes a group and answers it, whatever happens to it."""

@@ -27,7 +27,7 @@ from shared.config import Settings
 
 ROOT = Path(__file__).parent.parent
 START_S = 120.0
-STOP_S = 30.0
+STOP_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from services.organisation.area import VisitsPolicy, areas
 from services.organisation.calendar import calendars
 from services.organisation.calendar.setting import HolidaysPolicy, SchoolYearPolicy
-from services.organisation.establishment import EstablishmentPolicy, establishments
+from services.organisation.establishment import establishments
+from services.organisation.establishment.keep import EstablishmentPolicy
 from services.organisation.kinds import CodesPolicy
 from services.organisation.posts import DelegationPolicy, PostsPolicy, SegregationPolicy
 from services.organisation.rule_pack import rule_packs

@@ -37,6 +37,10 @@ type Slug = Annotated[str, StringConstraints(pattern=r"^[a-z_]+\.[a-z_]+$", max_
 """A rule's name: service and rule, such as procurement.approval."""
 
 
+type Values = dict
+"""A JSON object. What is in it, only the service that owns the rule can say."""
+
+
 class Mark(StrEnum):
     """Whether the source has been seen and found to say so."""
 
@@ -50,7 +54,7 @@ class RulePublished(Event):
     slug: str
     region: UUID
     since: date
-    values: dict[str, Any]
+    values: Values
     source_zh: str
     source_en: str
     mark: Mark
@@ -72,7 +76,7 @@ class PublishedRule(msgspec.Struct, frozen=True, kw_only=True):
 
     slug: str
     since: date
-    values: dict[str, Any]
+    values: Values
     source_zh: str
     source_en: str
     mark: Mark
@@ -230,7 +234,7 @@ class RuleRow(View):
     source_zh: str
     source_en: str
     reason: str
-    values: dict[str, Any]
+    values: Values
 
 
 @rule_packs.view(

@@ -48,11 +48,14 @@ class SafetyCheckNoted(Event):
 
 
 class SafetyWeekSummarised(Event):
-    """`first_day`: Monday of the week. Counts are as known when it was written."""
+    """`first_day`: Monday of the week; `month_on`: first of the month to which it belongs. Counts
+    are as known when it was written.
+    """
 
     year: int
     week: int
     first_day: date
+    month_on: date
     checks: int
     days_checked: int
     findings: int
@@ -66,8 +69,7 @@ class SafetyWeekSummarised(Event):
 class SafetyMonthReported(Event):
     """`weeks_missing`: Mondays of weeks of that month that nobody has summed up."""
 
-    year: int
-    month: int
+    month_on: date
     checks: int
     days_checked: int
     findings: int
@@ -107,11 +109,11 @@ def evolve(state: SafetyCycle | None, event: SafetyCycleEvent) -> SafetyCycle:
             cycle = state or SafetyCycle(month_on=day.replace(day=1))
             noted = NotedCheck(kind=event.kind, day=day, findings=event.findings)
             return replace(cycle, checks={**cycle.checks, event.subject: noted})
-        case SafetyWeekSummarised(first_day=monday):
-            cycle = state or SafetyCycle(month_on=month_of_week(monday))
+        case SafetyWeekSummarised(first_day=monday, month_on=month_on):
+            cycle = state or SafetyCycle(month_on=month_on)
             return replace(cycle, weeks={**cycle.weeks, monday: event})
-        case SafetyMonthReported(year=year, month=month):
-            cycle = state or SafetyCycle(month_on=date(year, month, 1))
+        case SafetyMonthReported(month_on=month_on):
+            cycle = state or SafetyCycle(month_on=month_on)
             return replace(cycle, report=event)
 
 
@@ -217,6 +219,7 @@ def summarise_week(
         year=command.year,
         week=command.week,
         first_day=monday,
+        month_on=command.month_on,
         checks=len(within),
         days_checked=len({check.day for check in within}),
         findings=sum(check.findings for check in within),
@@ -256,8 +259,7 @@ def report_month(
     missing = tuple(monday for monday in mondays_of(first) if monday not in weeks)
     due_on = next_month(first) + (policy.month_due_days - 1) * DAY
     return SafetyMonthReported(
-        year=command.year,
-        month=command.month,
+        month_on=first,
         checks=len(checks),
         days_checked=len({check.day for check in checks}),
         findings=sum(check.findings for check in checks),

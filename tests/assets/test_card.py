@@ -12,16 +12,40 @@ from pydantic import ValidationError
 from services.assets.card import Card, cards, evolve
 from services.assets.card.depreciate import DepreciateMonth, RevalueCard, depreciation_due
 from services.assets.card.events import (
-    AssetClass, AssetDepreciated, AssetFound, AssetFund, AssetLost, AssetSource, CardLent,
-    CardMoved, CardPlaced, CardPutInTransit, CardReclassified, CardRegistered, CardRepaired,
-    CardReturned, CardRevalued, CardSeparated, CardSplit, CardStatus, CardTransitEnded,
-    DepreciationReversed, LossCause, PartsSalvaged, ReplacementSuggested, SalvagedPart,
+    AssetClass,
+    AssetDepreciated,
+    AssetFound,
+    AssetFund,
+    AssetLost,
+    AssetSource,
+    CardLent,
+    CardMoved,
+    CardPlaced,
+    CardPutInTransit,
+    CardReclassified,
+    CardRegistered,
+    CardRepaired,
+    CardReturned,
+    CardRevalued,
+    CardSeparated,
+    CardSplit,
+    CardStatus,
+    CardTransitEnded,
+    DepreciationReversed,
+    LossCause,
+    PartsSalvaged,
+    ReplacementSuggested,
+    SalvagedPart,
     SalvagedPartUsed,
 )  # fmt: skip
 from services.assets.card.loss import FindAsset, LoseAsset
 from services.assets.card.move import EndTransit, MoveCard, PutInTransit, PutOnLoan, TakeBackCard
 from services.assets.card.register import (
-    PlaceCard, ReclassifyCard, RegisterCard, SeparateCard, SplitCard,
+    PlaceCard,
+    ReclassifyCard,
+    RegisterCard,
+    SeparateCard,
+    SplitCard,
 )  # fmt: skip
 from services.assets.card.views import asset_ledger
 from services.assets.card.wear import CountRepair, SalvagedLine, SalvageParts, UseSalvagedPart
@@ -67,8 +91,7 @@ LOST = AssetLost(
 def depreciated(state: Card, through: str) -> list[Any]:
     """What the timer says at a moment."""
     when = by("system", at=through)
-    found = cards.decisions[DepreciateMonth].decide(state, DepreciateMonth(), when, {})
-    return found
+    return cards.decisions[DepreciateMonth].decide(state, DepreciateMonth(), when, {})
 
 
 def register(change: dict[str, Any] | None = None, *events: Any, holder: Any = None) -> Any:
@@ -107,6 +130,7 @@ def test_a_category_is_a_letter_and_eight_digits(code: str) -> None:
 
 def test_refuses_a_day_to_come_and_an_unknown_class() -> None:
     register({"acquired_on": date(2026, 9, 8)}).refused("acquired_in_future", field="acquired_on")
+    assert register({"acquired_on": date(2026, 9, 7)}).outcome()
     register({"category": "A09010000"}).refused("category_unknown", field="category")
     register({"category": "A00010000"}).refused("category_unknown", field="category")
 
@@ -132,6 +156,7 @@ def replace_path(unit: Any) -> Any:
         ({"category": "A05010000", "useful_years": 5}, True, 60),
         ({"category": "A01010000"}, True, 600),
         ({"category": "A04010000"}, True, 0),
+        ({"category": "A04010000", "useful_years": 10}, True, 0),
         ({"category": "A03010000"}, True, 0),
         ({"category": "A06010000"}, True, 0),
         ({"category": "A07010000"}, True, 0),
@@ -254,6 +279,17 @@ def test_never_below_what_is_depreciated_and_never_without_a_life() -> None:
     given(cards, REGISTERED, LOST).when(revalue("1.00")).refused("card_gone")
 
 
+def test_down_to_what_is_depreciated_and_not_depreciated_at_all() -> None:
+    late = by("kuai", at="2026-12-05T08:00:00+08:00")
+    made = given(cards, REGISTERED).when(revalue("300.00"), by=late).outcome()
+    state: Any = given(cards, REGISTERED, *made).state  # type: ignore[arg-type]
+    assert (state.net_cny, state.plan.monthly_cny) == (Decimal("0.00"), Decimal("0.00"))
+    relic = registered(category="A03010000", useful_months=0)
+    [changed] = given(cards, relic).when(revalue("300.00"), by=late).outcome()
+    assert isinstance(changed, CardRevalued) and changed.months_left == 0
+    assert given(cards, relic, changed).state.plan is None
+
+
 # -- place, classify, split
 
 
@@ -313,6 +349,8 @@ def test_splits_a_card_so_that_nothing_is_lost_or_made() -> None:
     assert left.accumulated_cny + part.accumulated_cny == made[0].amount_cny  # type: ignore[attr-defined]
     assert part.origin == stream and part.plan.next_month == left.plan.next_month
     assert world.do(cards, stream, SPLIT, at="2026-11-07T08:00:00+08:00") == []
+    with pytest.raises(Refused, match="tag_taken"):
+        world.do(cards, stream, SPLIT.model_copy(update={"quantity": 2}))
     ends = "2050-01-01T00:10:00+08:00"
     for card in (stream, cards.id_of(SCHOOL, "KZ-2")):
         world.do(cards, card, DepreciateMonth(), "system", at=ends)
@@ -440,6 +478,19 @@ def test_a_part_of_a_lot_is_lost_and_the_lot_goes_on() -> None:
     assert left.status is CardStatus.ON_LOAN
 
 
+def test_a_part_of_a_depreciated_lot_is_lost_and_found_as_it_was() -> None:
+    [done] = depreciated(evolve(None, SETS), "2040-01-01T08:00:00+08:00")
+    at = by("kuai", at="2040-02-05T08:00:00+08:00")
+    [lost] = given(cards, SETS, done).when(LOSE, by=at).outcome()
+    assert isinstance(lost, AssetLost) and lost.net_cny == 0
+    less = given(cards, SETS, done, lost).state
+    assert (less.gross_cny, less.accumulated_cny) == (Decimal("66.67"), Decimal("66.67"))
+    [found] = given(cards, SETS, done, lost).when(FindAsset(damage=CASE, document="1")).outcome()
+    back = given(cards, SETS, done, lost, found).state
+    assert (back.quantity, back.gross_cny, back.net_cny) == (3, Decimal("100.00"), 0)
+    assert back.losses == {} and depreciation_due(back) is None
+
+
 def test_what_is_lost_may_be_found_but_not_what_is_destroyed() -> None:
     find = FindAsset(damage=CASE, document="说明1")
     found = AssetFound(
@@ -506,9 +557,7 @@ def test_gives_parts_only_when_it_is_old() -> None:
 
 def test_a_salvaged_part_is_used_once_and_never_more_than_there_is() -> None:
     use = UseSalvagedPart(repair=UUID(int=5), slip="S:1", item="电源板", quantity=Decimal("1.5"))
-    used = SalvagedPartUsed(
-        repair=UUID(int=5), slip="S:1", item="电源板", quantity=Decimal("1.5")
-    )
+    used = SalvagedPartUsed(repair=UUID(int=5), slip="S:1", item="电源板", quantity=Decimal("1.5"))
     given(cards, *WORN, SALVAGED).when(use).then(used)
     given(cards, *WORN, SALVAGED, used).when(use).then()
     more = use.model_copy(update={"slip": "S:2", "quantity": Decimal("0.501")})
@@ -532,6 +581,7 @@ def test_the_ledger_shows_the_card_at_its_holder() -> None:
         id=UUID(int=1), stream=STREAM, version=4, organisation=SCHOOL, actor="z",
         occurred_at=moment, recorded_at=moment,
     )  # fmt: skip
+    assert asset_ledger(evolve(None, REGISTERED), recorded).depreciated_to is None
     row = asset_ledger(card, recorded)
     assert (row.organisation, row.owner) == (NORTH, SCHOOL)
     assert (row.gross_cny, row.net_cny) == (Decimal("7200.00"), charged.net_cny)

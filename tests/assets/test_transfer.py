@@ -9,15 +9,29 @@ from uuid import UUID
 import pytest
 
 from services.assets.card import Card, cards
-from services.assets.card.events import (
-    AssetDepreciated, CardMoved, CardPutInTransit, CardTransitEnded, DepreciationReversed,
-)  # fmt: skip
 from services.assets.card.depreciate import DepreciateMonth
+from services.assets.card.events import (
+    AssetDepreciated,
+    CardMoved,
+    CardPutInTransit,
+    CardTransitEnded,
+    DepreciationReversed,
+)  # fmt: skip
 from services.assets.card.move import AssetTotal, EndTransit, MoveCard, PutInTransit
 from services.assets.transfer import (
-    CancelTransfer, ItemMissing, MissingItem, ReceiveTransfer, RemindOfTransfer, SendTransfer,
-    TransferCancelled, TransferOverdue, TransferReceived, TransferSent, TransferStatus,
-    asset_transfers, transfers,
+    CancelTransfer,
+    ItemMissing,
+    MissingItem,
+    ReceiveTransfer,
+    RemindOfTransfer,
+    SendTransfer,
+    TransferCancelled,
+    TransferOverdue,
+    TransferReceived,
+    TransferSent,
+    TransferStatus,
+    asset_transfers,
+    transfers,
 )  # fmt: skip
 from shared.kernel import Recorded, Refused, Send
 from shared.testing import STREAM, by, given

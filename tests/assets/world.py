@@ -17,12 +17,8 @@ from shared.testing import COUNTY, SCHOOL, by, school
 NORTH = UUID("00000000-0000-7000-8000-000000000061")
 SOUTH = UUID("00000000-0000-7000-8000-000000000062")
 CLASS = UUID("00000000-0000-7000-8000-000000000071")
-north = Unit(
-    id=NORTH, code="N", name="北校区", level=Level.CAMPUS, path=(COUNTY, SCHOOL, NORTH)
-)
-south = Unit(
-    id=SOUTH, code="S", name="南校区", level=Level.CAMPUS, path=(COUNTY, SCHOOL, SOUTH)
-)
+north = Unit(id=NORTH, code="N", name="北校区", level=Level.CAMPUS, path=(COUNTY, SCHOOL, NORTH))
+south = Unit(id=SOUTH, code="S", name="南校区", level=Level.CAMPUS, path=(COUNTY, SCHOOL, SOUTH))
 class_unit = Unit(
     id=CLASS, code="C", name="三（2）班", level=Level.CLASS, path=(COUNTY, SCHOOL, NORTH, CLASS)
 )

@@ -51,7 +51,7 @@ from services.safety.inspection import (
     InspectionPassed,
 )
 from services.safety.programme import ProgrammeKind
-from shared.kernel import By, Recorded, Send
+from shared.kernel import By, Recorded
 from shared.organisation import Level, Role, Unit
 from shared.rules import RuleBook, shipped
 from shared.testing import COUNTY, SCHOOL, STREAM, Given, by, given, school
@@ -580,8 +580,3 @@ def test_the_register_shows_lateness_and_whether_it_was_on_time() -> None:
     assert (late.overdue, late.alarm_level, late.on_time) == (True, Level.SCHOOL, None)
     row = hazard_register(given(hazards, FOUND, GRADED, ASSIGNED, RECTIFIED).state, recorded)
     assert (row.overdue, row.on_time, row.rectified_at) == (False, True, TUESDAY)
-
-
-def test_sends_are_the_only_way_to_name_an_inspection() -> None:
-    assert hazards.decisions[OpenHazard].path is None
-    assert isinstance(Send(hazards, STREAM, report()).command, ReportHazard)

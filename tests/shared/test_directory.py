@@ -31,8 +31,8 @@ class Copied:
     def __init__(self, topic: Topic, consumer: Any, directory: Directory) -> None:
         self.topic, self.consumer, self.directory = topic, consumer, directory
 
-    async def tell(self, stream: UUID, type: str, key: UUID | None = None, **data: Any) -> None:
-        await self.topic.send(key or stream, type=type, stream=stream, **data)
+    async def tell(self, stream: UUID, type_: str, key: UUID | None = None, **data: Any) -> None:
+        await self.topic.send(key or stream, type=type_, stream=stream, **data)
 
     async def unit(self, name: str, level: Level, parent: UUID | None, **data: Any) -> UUID:
         id_ = uuid4()
@@ -133,7 +133,11 @@ async def test_only_what_changed_is_loaded(
 
 async def appoint(copied: Copied, unit: UUID, person: str = "li", **data: Any) -> UUID:
     post = uuid4()
-    fields = {"role": Role.PRINCIPAL, "since": date(2026, 1, 1), "until": None} | data
+    fields: dict[str, Any] = {
+        "role": Role.PRINCIPAL,
+        "since": date(2026, 1, 1),
+        "until": None,
+    } | data
     await copied.tell(post, "StaffAppointed", post=post, person=person, unit=unit, **fields)
     return post
 
@@ -350,7 +354,7 @@ async def test_a_province_loads_quickly_and_small(pool: Pool, config: Settings) 
     await directory.refresh()
     seconds = time.perf_counter() - begun
     assert seconds < 3.0
-    schools = [id_ for id_ in await _ids(pool)]
+    schools = await _ids(pool)
     tracemalloc.start()
     fresh = Directory(pool, "procurement")
     await fresh.refresh()

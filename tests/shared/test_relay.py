@@ -51,7 +51,7 @@ async def cursor(pool: Pool) -> tuple[int, int]:
 
 async def all_marked(pool: Pool) -> bool:
     last = await pool.fetchrow("select tx, seq from event order by tx desc, seq desc limit 1")
-    return (last["tx"], last["seq"]) == await cursor(pool)
+    return tuple(last) == await cursor(pool)
 
 
 async def test_events_arrive_in_order_with_their_data(

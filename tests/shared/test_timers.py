@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -115,7 +114,7 @@ async def test_one_that_fails_does_not_hold_up_the_others(pool: Pool) -> None:
         await until(lambda: good in fired.streams)
         assert fired.streams.count(bad) == 1, "not fired again and again"
         # Tried again after a while.
-        timers.tried[bad] -= 60.0
+        timers.tried = {place: at - 60.0 for place, at in timers.tried.items()}
         fired.failing.clear()
         await until(lambda: fired.streams.count(bad) == 2)
 
@@ -126,7 +125,7 @@ async def test_one_leader_fires_and_the_next_takes_over(pool: Pool) -> None:
         await until(lambda: first.leading)
         async with running(pool, fired, clock, idle_s=0.02) as second:
             one = await add(pool, NOON)
-            await until(lambda: fired.streams == [one])
+            await until(lambda: pool.fetchval("select count(*) = 0 from due"))
             assert not second.leading
             await first.stop()
             await until(lambda: second.leading)
@@ -144,4 +143,3 @@ async def test_a_lost_connection_is_taken_up_again(pool: Pool) -> None:
         )
         stream = await add(pool, NOON)
         await until(lambda: fired.streams == [stream])
-        await asyncio.sleep(0)

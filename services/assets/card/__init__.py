@@ -136,14 +136,12 @@ def planned(
 
 def portion(card: Card, quantity: int) -> tuple[Decimal, Decimal]:
     """Gross and accumulated depreciation of `quantity` of the card's pieces."""
-    if quantity >= card.quantity:
-        return card.gross_cny, card.accumulated_cny
     share = Decimal(quantity) / card.quantity
     gross = (card.gross_cny * share).quantize(CENT, ROUND_HALF_UP)
     return gross, min(gross, (card.accumulated_cny * share).quantize(CENT, ROUND_HALF_UP))
 
 
-def evolve(  # noqa: PLR0911 - one case per event
+def evolve(
     state: Card | None, event: CardEvent
 ) -> Card:
     """The card after one more event."""
@@ -203,7 +201,7 @@ def _opened(
     )
 
 
-def _valued(  # noqa: PLR0911 - one case per event
+def _valued(
     state: Card,
     event: CardSplit
     | CardReclassified

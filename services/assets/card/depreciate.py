@@ -108,7 +108,7 @@ def revalue(
     if command.value_cny < card.accumulated_cny:
         raise Refused("value_below_depreciation", field="value_cny", bound_cny=card.accumulated_cny)
     left = (card.plan.months_left if card.plan else 0) + command.extend_months
-    if card.plan and left == 0 and command.value_cny > card.accumulated_cny:
+    if card.plan and left == 0:
         raise Refused("extension_missing", field="extend_months")
     return [
         *settling,

@@ -227,7 +227,7 @@ class Repair(State):
                 return None
 
 
-def evolve(  # noqa: PLR0911 - one case per event
+def evolve(
     state: Repair | None, event: RepairEvent
 ) -> Repair:
     """The repair after one more event."""

@@ -112,12 +112,7 @@ class MoveUnit(Command):
     since: date | None = None
 
 
-@units.post(
-    "/units/{id}/move",
-    allow=(Role.ADMINISTRATOR, Role.BUREAU_OFFICER),
-    at="above",
-    weighty=True,
-)
+@units.post("/units/{id}/move", allow=REGISTRARS, at="above", weighty=True)
 def move(
     state: TreeUnit,
     command: MoveUnit,
@@ -128,6 +123,7 @@ def move(
     since, last = command.since or by.day, state.places[-1]
     if last.parent == command.parent:
         return None
+    refuse_beyond_principal(state.level, by)
     refuse_closed(state, date.max)
     if target is None or place is None:
         raise Refused("unit_unknown", field="parent", unit=command.parent)
@@ -153,8 +149,7 @@ def refuse_closed(state: TreeUnit, day: date) -> None:
 def refuse_out_of_reach(place: Unit, by: By, *, field: str) -> None:
     """The caller answers for both ends: one of the posts must stand above the other unit too."""
     for post in by.posts:
-        if post.role in {Role.ADMINISTRATOR, Role.BUREAU_OFFICER} and (
-            post.unit in place.path or post.level is Level.COUNTRY
-        ):
+        covers = post.unit in place.path or post.level is Level.COUNTRY
+        if post.role in REGISTRARS and covers:
             return
     raise Refused("other_end_out_of_reach", field=field, name=place.name)

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from services.reporting.figures.tree import Tree
-from shared.envelope import Delivered, Unappliable, Position
+from services.reporting.figures.tree import DEPTH_MAX, Tree
+from shared.envelope import Delivered, Unappliable
 from shared.fields import business_day
 from shared.kernel import Recorded
 from shared.measure import Fact, Measure, Measures, scaled
@@ -34,30 +36,28 @@ type Leaf = tuple[SeriesKey, UUID, date]
 type Sums = list[int]
 """Entries, count, amount and quantity (in ten-thousandths)."""
 
-type Cell = tuple[int, int, date, int]
-"""A stored figure: series, grain, day, place."""
+type Cells = dict[int, Sums]
+"""What stored figures grow by. Their key (series, grain, day, place) is packed into one number,
+which is what makes adding up and sorting fast; `row_of` takes it apart.
+"""
+
+PLACE_BITS, DAY_BITS = 32, 20
+_PLACE, _DAY = (1 << PLACE_BITS) - 1, (1 << DAY_BITS) - 1
+_GRAIN_AT = PLACE_BITS + DAY_BITS
+_SERIES_AT = _GRAIN_AT + 1
 
 
-class Archived(NamedTuple):
-    """An event as it is kept; the order of fields is that of the table's columns."""
+type FigureRow = tuple[int, int, date, int, int, int, int, int, int]
+"""A row of `figure`: series, grain, day, place, lane, entries, count, amount, quantity."""
 
-    month: date
-    source: str
-    epoch: int
-    tx: int
-    seq: int
-    id: UUID
-    stream: UUID
-    version: int
-    type: str
-    organisation: UUID
-    actor: str
-    occurred_at: datetime
-    recorded_at: datetime
-    day: date
-    correlation: UUID | None
-    causation: UUID | None
-    data: bytes
+
+type ArchiveRow = tuple[Any, ...]
+"""An event as it is kept; the order of its fields is that of `ARCHIVE`."""
+
+ARCHIVE = (
+    "month", "source", "epoch", "tx", "seq", "id", "stream", "version", "type", "organisation",
+    "actor", "occurred_at", "recorded_at", "day", "correlation", "causation", "data",
+)  # fmt: skip
 
 
 class Stray(NamedTuple):
@@ -77,7 +77,7 @@ class Stray(NamedTuple):
 class Folded:
     """What a batch comes to."""
 
-    archive: list[Archived] = field(default_factory=list)
+    archive: list[ArchiveRow] = field(default_factory=list)
     strays: set[Stray] = field(default_factory=set)
     leaves: dict[Leaf, Sums] = field(default_factory=dict)
 
@@ -133,25 +133,16 @@ class Folder:
                 unit, on = fact.organisation or home, fact.day or day
                 if unit is not home or on is not day:
                     self._stray(folded, unit, on)
-                key = ((measure.name, measure.labels(fact)), unit, on)
-                amount = scaled(fact.amount) if fact.amount else 0
-                quantity = scaled(fact.quantity) if fact.quantity else 0
-                sums = leaves.get(key)
-                if sums is None:
-                    leaves[key] = [1, fact.count, amount, quantity]
-                else:
-                    sums[0] += 1
-                    sums[1] += fact.count
-                    sums[2] += amount
-                    sums[3] += quantity
+                labels = measure.labels(fact)
+                add(leaves, ((measure.name, labels), unit, on), fact)
 
-    def _stray(self, folded: Folded, unit: UUID, day: date) -> None:
+    def _stray(self, folded: Folded, unit: UUID, on: date) -> None:
         """Notes where else the event last archived counts."""
-        row = folded.archive[-1]
-        if unit != row.organisation or day != row.day:
-            folded.strays.add(
-                Stray(row.type, unit, day, row.month, row.source, row.epoch, row.tx, row.seq)
-            )
+        month, source, epoch, tx, seq, _, _, _, type_, organisation, _, _, _, day, *_ = (
+            folded.archive[-1]
+        )
+        if unit != organisation or on != day:
+            folded.strays.add(Stray(type_, unit, on, month, source, epoch, tx, seq))
 
     def facts(
         self, source: str, type_: str, data: bytes, recorded: Recorded, wanted: frozenset[str]
@@ -182,16 +173,27 @@ def day_of(moment: datetime) -> date:
     return business_day(moment)  # type: ignore[no-any-return]
 
 
-def _archived(event: Delivered, recorded: Recorded, source: str, day: date) -> Archived:
-    headers, (epoch, tx, seq) = event.headers, event.position
-    recorded_at = recorded.recorded_at
+def _archived(event: Delivered, recorded: Recorded, source: str, day: date) -> ArchiveRow:
+    headers = event.headers
     causation = headers.get("ce_causationid")
-    return Archived(
-        recorded_at.astimezone(UTC).date().replace(day=1), source, epoch, tx, seq,
-        recorded.id, recorded.stream, recorded.version, event.type, recorded.organisation,
-        recorded.actor, recorded.occurred_at, recorded_at, day, event.correlation,
+    return (
+        _month(headers["ce_recordedat"]), source, *event.position, recorded.id, recorded.stream,
+        recorded.version, event.type, recorded.organisation, recorded.actor, recorded.occurred_at,
+        recorded.recorded_at, day, event.correlation,
         None if causation is None else UUID(causation.decode()), event.data,
     )  # fmt: skip
+
+
+def _month(recorded_at: bytes) -> date:
+    """The month of recording, in which an event is kept."""
+    if recorded_at.endswith(b"+00:00"):
+        return _month_of(recorded_at[:7])
+    return datetime.fromisoformat(recorded_at.decode()).astimezone(UTC).date().replace(day=1)
+
+
+@lru_cache(64)
+def _month_of(text: bytes) -> date:
+    return date.fromisoformat(f"{text.decode()}-01")
 
 
 class Numbers:
@@ -203,45 +205,55 @@ class Numbers:
 
 
 class Spread:
-    """Adds leaves up for the unit and everybody above it, per day and month."""
+    """Adds leaves up for the unit and everybody above it, per day and month.
+
+    Level by level: schools into townships, those into counties. Further up there is ever less.
+    """
 
     def __init__(self, tree: Tree, numbers: Numbers) -> None:
         self.tree, self.numbers = tree, numbers
-        self._above: dict[tuple[UUID, date], tuple[int, ...]] = {}
+        self._depths: dict[UUID, int] = {}
+        self._above: dict[int, int] = {}
 
-    def cells(self, leaves: dict[Leaf, Sums]) -> dict[Cell, Sums]:
+    def cells(self, leaves: dict[Leaf, Sums]) -> Cells:
         """Every stored figure that grows; series and places must have their numbers."""
-        cells: dict[Cell, Sums] = {}
-        series, months = self.numbers.series, {}
+        series, places, depths = self.numbers.series, self.numbers.places, self._depths
+        levels: list[Cells] = [{} for _ in range(DEPTH_MAX + 1)]
         for (key, unit, day), sums in leaves.items():
-            number = series[key]
-            month = months.get(day)
-            if month is None:
-                month = months[day] = day.replace(day=1)
-            for place in self._places(unit, day):
-                _grow(cells, (number, DAY, day, place), sums)
-                _grow(cells, (number, MONTH, month, place), sums)
-        return cells
+            of_day = series[key] << _SERIES_AT | day.toordinal() << PLACE_BITS
+            depth = depths.get(unit)
+            if depth is None:
+                depth = self._learn(unit)
+            if depth:
+                _grow(levels[depth], of_day | places[unit], sums)
+            else:  # it has moved, or somebody above it: who stood above depends on the day
+                for above in self.tree.path_on(unit, day):
+                    _grow(levels[0], of_day | places[above], sums)
+        self._climb(levels)
+        return _with_months(levels)
 
-    def _places(self, unit: UUID, day: date) -> tuple[int, ...]:
-        found = self._above.get((unit, day))
-        if found is None:
-            if len(self._above) > CACHED_PATHS:
-                self._above.clear()
-            places = self.numbers.places
-            found = self._above[unit, day] = tuple(
-                [places[above] for above in self.tree.path_on(unit, day)]
-            )
-        return found
+    def _climb(self, levels: list[Cells]) -> None:
+        above = self._above
+        for depth in range(len(levels) - 1, 1, -1):
+            upper = levels[depth - 1]
+            for cell, sums in levels[depth].items():
+                place = cell & _PLACE
+                _grow(upper, cell ^ place | above[place], sums)
+
+    def _learn(self, unit: UUID) -> int:
+        """How deep the unit stands (a root: 1), or 0 if its path has ever changed."""
+        paths = self.tree.over_time(unit)
+        path = [self.numbers.places[above] for above in paths[0][1]]
+        depth = self._depths[unit] = len(path) if len(paths) == 1 else 0
+        if depth:
+            self._above.update(pairwise(path))
+        return depth
 
 
-CACHED_PATHS = 200_000
-
-
-def _grow(cells: dict[Cell, Sums], cell: Cell, sums: Sums) -> None:
+def _grow(cells: Cells, cell: int, sums: Sums) -> None:
     known = cells.get(cell)
     if known is None:
-        cells[cell] = sums.copy()
+        cells[cell] = sums[:]
     else:
         known[0] += sums[0]
         known[1] += sums[1]
@@ -249,6 +261,60 @@ def _grow(cells: dict[Cell, Sums], cell: Cell, sums: Sums) -> None:
         known[3] += sums[3]
 
 
-def position_of(row: Any) -> Position:
-    """The order key of an archived event."""
-    return row["epoch"], row["tx"], row["seq"]
+def _with_months(levels: list[Cells]) -> Cells:
+    """All levels' days, and the months that they add up to."""
+    cells: Cells = {}
+    for level in levels:
+        if cells:
+            for cell, sums in level.items():
+                _grow(cells, cell, sums)
+        else:
+            cells = level
+    months: Cells = {}
+    firsts: dict[int, int] = {}
+    for cell, sums in cells.items():
+        ordinal = cell >> PLACE_BITS & _DAY
+        back = firsts.get(ordinal)
+        if back is None:
+            back = firsts[ordinal] = _to_month(ordinal)
+        _grow(months, cell + back, sums)
+    cells |= months
+    return cells
+
+
+def _to_month(ordinal: int) -> int:
+    """What turns a day's cell into its month's when added."""
+    day = date.fromordinal(ordinal)
+    return (MONTH << _GRAIN_AT) - (day.day - 1 << PLACE_BITS)
+
+
+class _Dates(dict[int, date]):
+    def __missing__(self, ordinal: int) -> date:
+        day = self[ordinal] = date.fromordinal(ordinal)
+        return day
+
+
+def rows_of(cells: Cells, lane: int) -> list[FigureRow]:
+    """Rows in the order of the key, so that two writers never lock them crosswise."""
+    dates = _Dates()
+    return [
+        (
+            cell >> _SERIES_AT, cell >> _GRAIN_AT & 1, dates[cell >> PLACE_BITS & _DAY],
+            cell & _PLACE, lane, *cells[cell],
+        )
+        for cell in sorted(cells)
+    ]  # type: ignore[misc]  # fmt: skip
+
+
+def add(leaves: dict[Leaf, Sums], leaf: Leaf, fact: Fact) -> None:
+    """Adds a fact to the sums of its leaf; ValueError if it is finer than can be stored."""
+    amount = scaled(fact.amount) if fact.amount else 0
+    quantity = scaled(fact.quantity) if fact.quantity else 0
+    sums = leaves.get(leaf)
+    if sums is None:
+        leaves[leaf] = [1, fact.count, amount, quantity]
+    else:
+        sums[0] += 1
+        sums[1] += fact.count
+        sums[2] += amount
+        sums[3] += quantity

@@ -16,7 +16,15 @@ import asyncpg
 import msgspec
 
 from services.reporting.figures.fold import (
-    Archived, Cell, Folded, Folder, Numbers, SeriesKey, Spread, Stray, Sums,
+    ARCHIVE,
+    FigureRow,
+    Folded,
+    Folder,
+    Numbers,
+    SeriesKey,
+    Spread,
+    Stray,
+    rows_of,
 )  # fmt: skip
 from services.reporting.figures.tree import Tree
 from shared.envelope import Delivered
@@ -68,7 +76,6 @@ select * from unnest($1::text[], $2::uuid[], $3::date[], $4::date[], $5::text[],
 """
 
 type Pool = asyncpg.Pool[asyncpg.Record]
-type FigureRow = tuple[int, int, date, int, int, int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -98,7 +105,7 @@ class Keeper:
         partition = min(event.partition for event in events)
         # Processes share no partition, so the lowest one names the process.
         self.lane = partition if self.lane is None else min(self.lane, partition)
-        await self._add_months({row.month for row in folded.archive})
+        await self._add_months({row[0] for row in folded.archive})
         return await self.rolled(folded)
 
     async def rolled(self, folded: Folded) -> Prepared:
@@ -108,7 +115,7 @@ class Keeper:
         await intern_series(self.pool, self.numbers, {key for key, _, _ in folded.leaves})
         await intern_places(self.pool, self.numbers, {unit for _, unit, _ in folded.leaves})
         cells = self.spread.cells(folded.leaves)
-        return Prepared(folded, figure_rows(cells, self.lane or 0), self.tree.version)
+        return Prepared(folded, rows_of(cells, self.lane or 0), self.tree.version)
 
     async def commit(self, connection: Connection, prepared: Prepared) -> None:
         """Writes a folded batch; `Conflict` if the tree has moved meanwhile."""
@@ -116,7 +123,7 @@ class Keeper:
         if version != prepared.version:
             await self.reload()
             raise Conflict
-        await _write(connection, "archive", _ARCHIVE, prepared.folded.archive, Archived._fields)
+        await _write(connection, "archive", _ARCHIVE, prepared.folded.archive, ARCHIVE)
         await _write(connection, "stray", _STRAYS, sorted(prepared.folded.strays), Stray._fields)
         await write_figures(connection, prepared.rows)
 
@@ -137,11 +144,6 @@ class Keeper:
                     f" for values from ('{month}') to ('{after}')"
                 )
             self._months.add(month)
-
-
-def figure_rows(cells: dict[Cell, Sums], lane: int) -> list[FigureRow]:
-    """Rows in the order of the key, so that two writers never lock them crosswise."""
-    return [(*cell, lane, *cells[cell]) for cell in sorted(cells)]  # type: ignore[misc]
 
 
 async def write_figures(connection: Connection, rows: Sequence[FigureRow]) -> None:

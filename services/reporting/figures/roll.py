@@ -15,10 +15,13 @@ from uuid import UUID
 
 import asyncpg
 
-from services.reporting.figures.keep import (
-    Pool, TreeNews, fetch_tree, intern_places,
-)  # fmt: skip
 from services.reporting.figures.fold import Numbers
+from services.reporting.figures.keep import (
+    Pool,
+    TreeNews,
+    fetch_tree,
+    intern_places,
+)  # fmt: skip
 from services.reporting.figures.tree import Tree
 from shared import observe
 from shared.store import Connection
@@ -74,9 +77,7 @@ type Shift = tuple[date, date, dict[UUID, int]]
 """From a day until before another: what is taken from (-1) and given to (+1) whom."""
 
 
-def shifts(
-    before: list[tuple[date, Path]], after: list[tuple[date, Path]]
-) -> list[Shift]:
+def shifts(before: list[tuple[date, Path]], after: list[tuple[date, Path]]) -> list[Shift]:
     """Where a unit's figures must go, given the paths that it had and those that it has now."""
     marks = sorted({start for start, _ in (*before[1:], *after[1:])})
     found: list[Shift] = []
@@ -189,9 +190,7 @@ async def _keep(connection: Connection, news: TreeNews) -> None:
         for unit, history in news.histories.items()
         for since, parent in history
     ]
-    await connection.execute(
-        "delete from rolled_parent where unit = any($1)", list(news.histories)
-    )
+    await connection.execute("delete from rolled_parent where unit = any($1)", list(news.histories))
     await connection.executemany(
         f"insert into rolled_parent (unit, since, parent, changed)"
         f" values ($1, $2, $3, {news.version:d})",

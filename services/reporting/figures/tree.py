@@ -22,6 +22,10 @@ type Span = tuple[date, date]
 """First and last day, both included."""
 
 
+type Paths = tuple[list[date], list[tuple[UUID, ...]]]
+"""Since when which path, oldest first."""
+
+
 class Tree:
     """Units and their parents over time. `version` is that of the local copy it was taken from."""
 
@@ -29,7 +33,7 @@ class Tree:
         self.version = -1
         self.parents: dict[UUID, History] = {}
         self._children: dict[UUID, set[UUID]] = defaultdict(set)
-        self._paths: dict[UUID, tuple[list[date], list[tuple[UUID, ...]]]] = {}
+        self._paths: dict[UUID, Paths] = {}
 
     def put(self, unit: UUID, history: Iterable[tuple[date, UUID | None]]) -> None:
         """Replaces a unit's whole history."""
@@ -57,8 +61,33 @@ class Tree:
         self.path_on(unit, date.min)
         return list(zip(*self._paths[unit], strict=True))
 
-    def _over_time(self, unit: UUID) -> tuple[list[date], list[tuple[UUID, ...]]]:
+    def _over_time(self, unit: UUID, below: int = 0) -> Paths:
         """Every path that the unit has had, and since when."""
+        history = self.parents.get(unit, ())
+        if not history:
+            return [date.min], [(unit,)]
+        since, parent = history[0]
+        if len(history) == 1 and below < DEPTH_MAX:
+            if parent is None:
+                return [since], [(unit,)]
+            # Always in one place: its paths are its parent's, so each is made only once.
+            above = self._paths.get(parent)
+            if above is None:
+                above = self._paths[parent] = self._over_time(parent, below + 1)
+            if not any(unit in path for path in above[1]):
+                return above[0], [(unit, *path) for path in above[1]]
+        marks = sorted(self._marks(unit))
+        starts: list[date] = []
+        paths: list[tuple[UUID, ...]] = []
+        for mark in marks:
+            path = self._climb(unit, mark)
+            if not paths or paths[-1] != path:
+                starts.append(mark)
+                paths.append(path)
+        return starts, paths
+
+    def _marks(self, unit: UUID) -> set[date]:
+        """The days on which anything above the unit has changed."""
         marks: set[date] = set()
         seen, waiting = {unit}, [unit]
         while waiting:
@@ -67,14 +96,7 @@ class Tree:
                 if parent is not None and parent not in seen:
                     seen.add(parent)
                     waiting.append(parent)
-        starts: list[date] = []
-        paths: list[tuple[UUID, ...]] = []
-        for mark in sorted(marks) or [date.min]:
-            path = self._climb(unit, mark)
-            if not paths or paths[-1] != path:
-                starts.append(mark)
-                paths.append(path)
-        return starts, paths
+        return marks
 
     def _climb(self, unit: UUID, day: date) -> tuple[UUID, ...]:
         path = [unit]

@@ -237,7 +237,7 @@ def about(state: Hazard) -> dict[str, Any]:
     return {name: getattr(state, name) for name in OF_HAZARD}
 
 
-def evolve(  # noqa: C901, PLR0911 - one case per event
+def evolve(  # noqa: C901 - one case per event
     state: Hazard | None, event: HazardEvent
 ) -> Hazard:
     """The hazard after one more event."""

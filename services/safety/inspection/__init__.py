@@ -231,9 +231,7 @@ class Inspection(State):
         return self.status in (InspectionStatus.SCHEDULED, InspectionStatus.UNDER_WAY)
 
 
-def evolve(  # noqa: PLR0911 - one case per event
-    state: Inspection | None, event: InspectionEvent
-) -> Inspection:
+def evolve(state: Inspection | None, event: InspectionEvent) -> Inspection:
     """The inspection after one more event."""
     if isinstance(event, InspectionScheduled):
         return Inspection(status=InspectionStatus.SCHEDULED, **msgspec.structs.asdict(event))

@@ -1,0 +1,183 @@
+"""Commands decided and durably appended in one process, beside bare INSERTs of one row each."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import count
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from bench.place import Place, Pool
+from bench.rows import Row, compared, interleaved, percentile, plain
+from bench.world import keep_current, settle, world
+from services.procurement import procurement
+from services.procurement.budget import (
+    AdoptBudget,
+    AmendBudget,
+    BudgetAmended,
+    Fund,
+    LineAdopted,
+    budgets,
+)
+from shared import store
+from shared.config import Settings
+from shared.decide import Request, Step
+from shared.directory import Directory
+from shared.writer import Key, Writer
+
+AT_ONCE = 32
+STREAMS = 2_000
+EVENTS_BEFORE = 5
+PERSON = "bench"
+YEAR = 2026
+
+
+@dataclass(slots=True)
+class Bench:
+    """A procurement writer over budgets that have some events each."""
+
+    writer: Writer
+    schools: Sequence[UUID]
+    marks: "count[int]" = field(default_factory=count)
+    latencies_s: list[float] = field(default_factory=list)
+
+    def adoption(self, school: UUID) -> tuple[Request, Key]:
+        """A budget of one line for a school."""
+        line = LineAdopted(code="a", name="办公", fund=Fund.PUBLIC, amount_cny=Decimal(1_000_000))
+        command = AdoptBudget(organisation=school, year=YEAR, lines=(line,))
+        return self._asked(budgets.id_of(f"{school}:{YEAR}"), command)
+
+    def amendment(self, mark: int) -> tuple[Request, Key]:
+        """A command that differs from every other one, on one school's budget after the other."""
+        school = self.schools[mark % len(self.schools)]
+        command = AmendBudget(line="a", amount_cny=Decimal(1000 + mark), reason="按实际调整预算")
+        return self._asked(budgets.id_of(f"{school}:{YEAR}"), command)
+
+    def _asked(self, stream: UUID, command: AdoptBudget | AmendBudget) -> tuple[Request, Key]:
+        decision = budgets.decisions[type(command)]
+        key = Key(PERSON, str(uuid7()), f"{decision.name}:{stream}", b"0123456789abcdef")
+        return Request([Step(decision, stream, command)], PERSON), key
+
+    async def rate(self, commands: int) -> float:
+        """Commands a second with 32 callers, each asking again once it is answered."""
+        asked = [self.amendment(next(self.marks)) for _ in range(commands)]
+
+        async def caller() -> None:
+            while asked:
+                request, key = asked.pop()
+                begun = time.perf_counter()
+                await self.writer.ask(request, key)
+                self.latencies_s.append(time.perf_counter() - begun)
+
+        gc.collect()
+        begun = time.perf_counter()
+        await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+        return commands / (time.perf_counter() - begun)
+
+    async def batch_rate(self, batches: int, size: int = 1_000) -> float:
+        """Commands a second where a thousand arrive at once, as an import's do."""
+        groups = [[self.amendment(next(self.marks)) for _ in range(size)] for _ in range(batches)]
+        gc.collect()
+        begun = time.perf_counter()
+        for group in groups:
+            await asyncio.gather(*(self.writer.ask(*one) for one in group))
+        return batches * size / (time.perf_counter() - begun)
+
+
+@asynccontextmanager
+async def prepared(place: Place) -> AsyncIterator[Bench]:
+    """Budgets of 2,000 schools with five events each, and the writer that wrote them."""
+    made = world(place.size(STREAMS, 200))
+    async with place.database("bench_append", procurement, 4) as pool:
+        await settle(pool, made, PERSON)
+        await keep_current(pool)
+        directory = Directory(pool, procurement.name)
+        await directory.refresh()
+        await directory.posts_of(PERSON)
+        writer = Writer(procurement, pool, directory, Settings())
+        await writer.start()
+        bench = Bench(writer, made.schools)
+        keeper = asyncio.create_task(_keep(pool, directory))
+        try:
+            await asyncio.gather(*(writer.ask(*bench.adoption(school)) for school in made.schools))
+            await bench.batch_rate(EVENTS_BEFORE - 1, len(made.schools))
+            await pool.execute("vacuum analyze")
+            yield bench
+        finally:
+            keeper.cancel()
+            await writer.stop()
+
+
+async def _keep(pool: Pool, directory: Directory) -> None:
+    while True:
+        await keep_current(pool)
+        await directory.refresh()
+        await asyncio.sleep(5)
+
+
+_BARE = """
+insert into event (month, id, stream, version, type, data, organisation, actor, occurred_at,
+                   recorded_at, correlation)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+
+
+async def bare_rate(pool: Pool, inserts: int) -> float:
+    """One-row INSERTs a second, each in its own transaction, on 32 connections at once."""
+    previous, amount = Decimal(1_000_000), Decimal(1234)
+    event = BudgetAmended(line="a", amount_cny=amount, previous_cny=previous, reason="按实际调整预算")
+    data, school = msgspec.json.encode(event), uuid7()
+
+    async def caller(times: int) -> None:
+        async with pool.acquire() as connection:
+            insert = await connection.prepare(_BARE)
+            for _ in range(times):
+                now = datetime.now(UTC)
+                id_ = uuid7()
+                await insert.fetch(
+                    store.month_of(now.date()), id_, id_, 6, "BudgetAmended", data, school, PERSON,
+                    now, now, id_,
+                )  # fmt: skip
+
+    gc.collect()
+    begun = time.perf_counter()
+    await asyncio.gather(*(caller(inserts // AT_ONCE) for _ in range(AT_ONCE)))
+    return inserts / (time.perf_counter() - begun)
+
+
+async def append(place: Place) -> list[Row]:
+    """Command → loaded → decided → durably appended, 32 at once, in process."""
+    commands = place.size(12_800, 1_600)
+    async with prepared(place) as bench, place.database("bench_bare", None, AT_ONCE) as bare:
+        await bench.rate(AT_ONCE * 20)
+        await bare_rate(bare, AT_ONCE * 20)
+        bench.latencies_s.clear()
+        found = await interleaved(
+            place.rounds,
+            {"ours": lambda: bench.rate(commands), "bare": lambda: bare_rate(bare, commands)},
+        )
+        waits = bench.latencies_s
+        return [
+            compared(
+                "append, 32 at once", "commands/s", found["ours"], found["bare"], at_least=1.2
+            ),
+            plain("append latency p50", "ms", [percentile(waits, 0.5) * 1000]),
+            plain("append latency p99", "ms", [percentile(waits, 0.99) * 1000]),
+        ]
+
+
+async def batch(place: Place) -> list[Row]:
+    """Commands that arrive a thousand at once, in process."""
+    async with prepared(place) as bench:
+        await bench.batch_rate(2)
+        rates = [await bench.batch_rate(place.size(10, 2)) for _ in range(place.rounds)]
+        return [plain("batch, in process", "commands/s", rates, at_least=10_000)]

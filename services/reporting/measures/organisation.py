@@ -1,0 +1,63 @@
+"""Figures of people and posts: what is unfilled, what is missing. 岗位、合同、责任区走访."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from services.reporting.measuring import measures
+from services.reporting.upstream.organisation import (
+    EstablishmentClosed,
+    LabourContractMissed,
+    LabourContractSigned,
+    PostEnded,
+    PostFilled,
+    PostsEstablished,
+    PostVacated,
+    SchoolVisited,
+    SchoolVisitMissed,
+    StaffAppointed,
+)  # fmt: skip
+from shared.kernel import Recorded
+from shared.measure import Fact
+
+type Establishing = PostsEstablished | PostFilled | PostVacated | EstablishmentClosed
+
+
+@measures.measure(
+    "organisation.posts_unfilled",
+    on=(PostsEstablished, PostFilled, PostVacated, EstablishmentClosed), unit="post", balance=True,
+)  # fmt: skip
+def posts_unfilled(event: Establishing, recorded: Recorded) -> Iterable[Fact]:
+    return [Fact(count=event.unfilled_change)] if event.unfilled_change else []
+
+
+@measures.measure("organisation.appointments", on=StaffAppointed, dims=("role",))
+def appointments(event: StaffAppointed, recorded: Recorded) -> Iterable[Fact]:
+    return [Fact(dims={"role": event.role})]
+
+
+@measures.measure(
+    "organisation.contracts_missing", on=(LabourContractMissed, LabourContractSigned, PostEnded),
+    unit="person", balance=True,
+)  # fmt: skip
+def contracts_missing(
+    event: LabourContractMissed | LabourContractSigned | PostEnded, recorded: Recorded
+) -> Iterable[Fact]:
+    match event:
+        case LabourContractMissed():
+            return [Fact()]
+        case LabourContractSigned(was_missing=True) | PostEnded(contract_was_missing=True):
+            return [Fact(count=-1)]
+        case _:
+            return []
+
+
+@measures.measure("organisation.school_visits", on=SchoolVisited)
+def school_visits(event: SchoolVisited, recorded: Recorded) -> Iterable[Fact]:
+    """Counts for the school that was visited."""
+    return [Fact(organisation=event.school)]
+
+
+@measures.measure("organisation.school_visits_missed", on=SchoolVisitMissed)
+def school_visits_missed(event: SchoolVisitMissed, recorded: Recorded) -> Iterable[Fact]:
+    return [Fact(organisation=event.school)]

@@ -1,0 +1,1 @@
+"""Other services' events, with only the fields that figures and alerts read."""

@@ -1,0 +1,86 @@
+"""Events as they come from Kafka, made by hand, and trees to count them along."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+
+from shared.envelope import Delivered, encode, key_of, partition_of
+
+PARTITIONS = 4
+_sequence = itertools.count(1)
+
+
+class Message:
+    """What a Kafka client would hand over."""
+
+    def __init__(self, topic: str, partition: int, row: dict[str, Any], source: str) -> None:
+        self.topic, self.partition, self.offset, self.timestamp = topic, partition, row["seq"], 0
+        self.key, self.value = key_of(row["organisation"]), row["data"]
+        self.headers = encode(row, f"/houqin/{source}".encode(), 1)
+
+
+def came(
+    source: str,
+    type_: str,
+    organisation: UUID,
+    *,
+    at: datetime = datetime(2026, 9, 7, 2, 0, tzinfo=UTC),
+    recorded_at: datetime = datetime(2026, 9, 7, 2, 0, 1, tzinfo=UTC),
+    stream: UUID | None = None,
+    version: int = 1,
+    **data: Any,
+) -> Delivered:
+    """An event of that service, delivered."""
+    seq = next(_sequence)
+    row = {
+        "id": uuid4(), "type": type_, "stream": stream or uuid4(), "occurred_at": at,
+        "version": version, "tx": 1000 + seq // 10, "seq": seq, "organisation": organisation,
+        "actor": "li", "recorded_at": recorded_at, "correlation": uuid4(), "causation": None,
+        "trace": None, "data": msgspec.json.encode(data),
+    }  # fmt: skip
+    partition = partition_of(organisation, PARTITIONS)
+    return Delivered(Message(f"houqin.{source}", partition, row, source))
+
+
+def repair(organisation: UUID, kind: str = "lamp", **more: Any) -> Delivered:
+    """A repair signed for."""
+    fields = {
+        "kind": kind, "quantity": 1, "urgency": "normal", "cost_cny": "12.50",
+        "response_minutes": 10, "finish_minutes": 60, "responded_in_time": True,
+        "finished_in_time": True,
+    }  # fmt: skip
+    envelope = {name: more.pop(name) for name in ("at", "recorded_at") if name in more}
+    return came("assets", "RepairSigned", organisation, **envelope, **(fields | more))
+
+
+async def put_tree(
+    pool: asyncpg.Pool[asyncpg.Record],
+    rows: Iterable[tuple[UUID, int, UUID | None, date]],
+) -> int:
+    """Units (id, level, parent, since) in the local copy, as its consumer writes them."""
+    rows = list(rows)
+    async with pool.acquire() as connection, connection.transaction():
+        version: int = await connection.fetchval(
+            "update directory_state set version = version + 1, units = version + 1"
+            " returning version"
+        )
+        await connection.executemany(
+            "insert into unit (id, code, name, level, since, changed)"
+            " values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
+            [(u, str(u)[-6:], f"U{str(u)[-4:]}", level, since, version)
+             for u, level, _, since in rows],
+        )  # fmt: skip
+        await connection.executemany(
+            "insert into unit_parent (unit, since, parent, changed) values ($1, $2, $3, $4)"
+            " on conflict (unit, since) do update set parent = excluded.parent,"
+            " changed = excluded.changed",
+            [(unit, since, parent, version) for unit, _, parent, since in rows],
+        )
+    return version
