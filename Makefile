@@ -8,7 +8,7 @@ ONCE ?=
 export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo test bench token lock clean
+.PHONY: help setup setup-dev up demo test bench contracts token lock clean
 .SILENT:
 
 help: ## 显示本帮助 · this help
@@ -33,6 +33,9 @@ test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, 
 
 bench: setup-dev ## 性能测量 · measure the speed
 	exec $(BIN)/python -m bench
+
+contracts: setup ## 生成接口、事件和权限契约 · write contracts/ anew for review
+	$(BIN)/python -m contracts
 
 token: setup ## 取访问令牌 · print an access token (WHO=principal)
 	$(BIN)/python -m deploy.local.token $(WHO)

@@ -44,14 +44,20 @@ def importable(service: Service) -> dict[str, Decision]:
 def columns(decision: Decision) -> list[str]:
     """The fields of a row in order, or nothing if one of them is not plain."""
     schema = decision.command.model_json_schema()
+    parts = schema.get("$defs", {})
     fields = [name for name in schema["properties"] if name != "id"]
     for name in fields:
-        made = schema["properties"][name]
-        kinds = [made, *made.get("anyOf", ())]
-        if any(kind.get("type") in {"array", "object"} for kind in kinds):
+        if _types(schema["properties"][name], parts) & {"array", "object"}:
             return []
     fields.sort(key="occurred_at".__eq__)
     return fields
+
+
+def _types(schema: dict[str, Any], parts: dict[str, Any]) -> set[str]:
+    """The JSON types that a value may have, also where a part or a choice says them."""
+    kinds = [*schema.get("anyOf", ()), _referred(schema, parts)]
+    found = {schema["type"]} if "type" in schema else set()
+    return found.union(*(_types(kind, parts) for kind in kinds if kind))
 
 
 def choices(decision: Decision, words: Words) -> dict[str, dict[str, str]]:

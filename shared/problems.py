@@ -32,6 +32,7 @@ COMMON = (
     "unauthenticated", "forbidden", "not_found", "stale", "conflict", "key_missing",
     "key_malformed", "key_reused", "match_malformed", "body_not_json", "body_too_large", "invalid",
     "unit_unknown", "occurred_in_future", "event_too_large", "rule_missing", "outcome_unknown",
+    "unstorable",
 )  # fmt: skip
 """Slugs that every command may answer with."""
 
@@ -170,7 +171,11 @@ def _denial(words: Words, unit: str, roles: Sequence[str]) -> dict[str, object]:
 
 def invalid(error: ValidationError, words: Words) -> Problem:
     """Every wrong field of a command, each with what would be right."""
-    return Problem("invalid", errors=[_field_error(item, words) for item in error.errors()])
+    found = error.errors()
+    # Items that are wrong count as absent, so that their list would be called too short as well.
+    within = {item["loc"][:length] for item in found for length in range(len(item["loc"]))}
+    told = [item for item in found if item["type"] != "too_short" or item["loc"] not in within]
+    return Problem("invalid", errors=[_field_error(item, words) for item in told])
 
 
 def _field_error(item: Mapping[str, Any], words: Words) -> FieldError:

@@ -20,6 +20,7 @@ import asyncpg
 import typer
 import uvicorn
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -180,7 +181,8 @@ async def _keep_partitions(rt: Runtime) -> None:
 
 def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     """The HTTP application of a running service."""
-    app = FastAPI(title=rt.service.name, openapi_url=f"/{rt.service.name}/openapi.json")
+    # The page's scripts come with the package: many schools have no way to a public network.
+    app = FastAPIOffline(title=rt.service.name, openapi_url=f"/{rt.service.name}/openapi.json")
     app.router.routes += [
         Route("/health", _health),
         Route("/ready", _ready(rt)),

@@ -23,7 +23,7 @@ from shared.config import Settings
 from shared.decide import Decided, Decider, Known, Missing, Request, Step
 from shared.directory import Directory
 from shared.failpoint import failpoint
-from shared.kernel import Service
+from shared.kernel import Refused, Service
 from shared.store import Connection, Move, NewKey, Part, Stream
 
 ATTEMPTS = 6
@@ -148,16 +148,22 @@ class Writer:
         try:
             async with self.pool.acquire() as connection:
                 await self._write_group(connection, group)
-        except store.Conflict:
-            again = [asked for asked in group if not asked.done.done()]
-            for asked in again:
-                asked.attempts += 1
-                if asked.attempts >= ATTEMPTS:
-                    asked.fail(store.Conflict())
-            self._waiting[:0] = [asked for asked in again if not asked.done.done()]
+        except store.Conflict as error:
+            self._again(group, ATTEMPTS, error)
+        except asyncpg.DataError:
+            # One of them holds what no column takes (a NUL, a number too large): alone it is found.
+            self._again(group, 1 if len(group) == 1 else ATTEMPTS, Refused("unstorable"))
         except Exception as error:  # noqa: BLE001 - each asker is told; the writer goes on
             for asked in group:
                 asked.fail(error)
+
+    def _again(self, group: Sequence[Asked], attempts: int, error: Exception) -> None:
+        """Puts what is not answered yet first in line, one by one; tells who has tried enough."""
+        for asked in group:
+            asked.attempts += 1
+            if asked.attempts >= attempts:
+                asked.fail(error)
+        self._waiting[:0] = [asked for asked in group if not asked.done.done()]
 
     async def _write_group(self, connection: Connection, group: Sequence[Asked]) -> None:
         known = Known()

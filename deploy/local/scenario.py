@@ -310,7 +310,9 @@ def read(file: Path) -> Scenario:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         what = " ".join(str(error.problem or error.context).split())
-        raise Wrong(file, [Complaint(line, "不是有效的 YAML", f"not valid YAML: {what}")]) from error
+        raise Wrong(
+            file, [Complaint(line, "不是有效的 YAML", f"not valid YAML: {what}")]
+        ) from error
     except (YAMLError, UnicodeDecodeError) as error:
         complaint = Complaint(1, "不是有效的 YAML", f"not valid YAML: {error}")
         raise Wrong(file, [complaint]) from error

@@ -7,7 +7,7 @@ second the next. Order is thus kept within every causal chain, and hundreds of c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import zip_longest
@@ -163,13 +163,14 @@ class Planner:
     def _units(self, scope: Scope) -> list[Wave]:
         waves: list[Wave] = []
         for at, unit in enumerate(self.scenario.units):
-            self._name_unit(unit, scope)
+            above = self.entries.get(unit.parent or "")
             parent = unit.parent and self.unit(unit, "parent", unit.parent)
+            self._name_unit(unit, scope)
             body = given(unit, "code", "name", "level", "kind", "stage", "division_code", "since")
             body["organisation"] = str(parent or unit_id(unit.code))
             body["boarding"] = unit.boarding
-            if parent:
-                body["parent_code"] = self.entries[unit.parent or ""].code
+            if above:
+                body["parent_code"] = above.code
             waves.append([self._office(f"units.{at}", unit, "RegisterUnit", body)])
         return waves
 
@@ -331,9 +332,7 @@ class Planner:
             if entry.called in scope.names or entry.called in RESERVED:
                 self._refuse_taken(entry.called, entry.line_of("as"), scope)
             scope.names[entry.called] = Ref(key)
-        return Planned(
-            key, entry.line, who, service, operation, target, body, entry.expect_refusal
-        )
+        return Planned(key, entry.line, who, service, operation, target, body, entry.expect_refusal)
 
     def _who(self, entry: CommandEntry, scope: Scope) -> str:
         try:
@@ -425,14 +424,3 @@ def merged(waves: Sequence[Wave], limit: int) -> list[Wave]:
         else:
             made.append(wave)
     return made
-
-
-def planned_lines(phases: Iterable[Phase], each: Callable[[Planned], None]) -> None:
-    """Calls `each` once for every command of the file, not for every repetition."""
-    seen: set[tuple[int, str]] = set()
-    for phase in phases:
-        for wave in phase.waves:
-            for one in wave:
-                if (one.line, one.operation) not in seen:
-                    seen.add((one.line, one.operation))
-                    each(one)

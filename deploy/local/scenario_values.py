@@ -1,13 +1,13 @@
 """What `${...}` in a scenario stands for, and on which days things happen.
 
-    ${n} ${n:03}            the number of the repetition, from 1
-    ${day} ${day+2}         its day, as 2011-09-05
-    ${item} ${item.name}    its item, or a part of it
-    ${up.n} ${up.day} ...   the same of the repetition around it
-    ${repair}               the id of what was called so; a unit by its code or what it is called
-    ${check.row.place}      something of the answer; ${cards.2} the second of a repetition's,
-                            ${cards.*} all of them
-    ${sha256 text}          the hash that a file with that text would have
+${n} ${n:03}            the number of the repetition, from 1
+${day} ${day+2}         its day, as 2011-09-05
+${item} ${item.name}    its item, or a part of it
+${up.n} ${up.day} ...   the same of the repetition around it
+${repair}               the id of what was called so; a unit by its code or what it is called
+${check.row.place}      something of the answer; ${cards.2} the second of a repetition's,
+                        ${cards.*} all of them
+${sha256 text}          the hash that a file with that text would have
 """
 
 from __future__ import annotations

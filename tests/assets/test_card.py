@@ -486,6 +486,7 @@ def test_a_part_of_a_depreciated_lot_is_lost_and_found_as_it_was() -> None:
     less = given(cards, SETS, done, lost).state
     assert (less.gross_cny, less.accumulated_cny) == (Decimal("66.67"), Decimal("66.67"))
     [found] = given(cards, SETS, done, lost).when(FindAsset(damage=CASE, document="1")).outcome()
+    assert isinstance(found, AssetFound)
     back = given(cards, SETS, done, lost, found).state
     assert (back.quantity, back.gross_cny, back.net_cny) == (3, Decimal("100.00"), 0)
     assert back.losses == {} and depreciation_due(back) is None

@@ -94,6 +94,7 @@ def test_the_lender_records_the_return_whole_or_in_parts() -> None:
     back = [Send(cards, id_, TakeBackCard(loan=STREAM)) for id_ in IDS]
     given(loans, LENT).when(ReturnLoan(), by=LATER).then(RETURNED, *back)
     given(loans, LENT, RETURNED).when(ReturnLoan(), by=LATER).then()
+    given(loans, LENT).when(ReturnLoan(cards=IDS), by=LATER).then(RETURNED, *back)
     half = ReturnLoan(cards=IDS[:1])
     part = given(loans, LENT).when(half, by=LATER).then(HALF, back[0])
     assert part.state.status is LoanStatus.OUT

@@ -116,14 +116,18 @@ async def test_a_tree_its_people_and_what_follows_by_itself(alive: Runtime) -> N
 
     moved = MoveUnit(parent=COUNTY, since=date(2020, 9, 1))
     await ask(rt, "officer", units, moved, SCHOOL)
-    await until(lambda: COUNTY == rt.directory.path_on(SCHOOL, date(2020, 9, 1))[-2])
+    await until(lambda: rt.directory.path_on(SCHOOL, date(2020, 9, 1))[-2] == COUNTY)
     assert rt.directory.path_on(SCHOOL, date(2020, 8, 31))[-2] == units.id_of("420528100")
 
     wang = staff.id_of(SCHOOL, "wang")
     row = next(row for row in await rows_of(rt, "post_list") if row["person"] == "wang")
     today = datetime.now(UTC).date()
-    lent = DelegatePost(post=UUID(row["post"]) if isinstance(row["post"], str) else row["post"],
-                        to="sun", last_day=date.fromordinal(today.toordinal() + 3), reason="出差")
+    lent = DelegatePost(
+        post=UUID(row["post"]) if isinstance(row["post"], str) else row["post"],
+        to="sun",
+        last_day=date.fromordinal(today.toordinal() + 3),
+        reason="出差",
+    )
     await ask(rt, "wang", staff, lent, wang)
     await until_holds(rt, "sun", SCHOOL)
     assert [row["lender"] for row in await rows_of(rt, "borrowed_posts")] == ["wang"]

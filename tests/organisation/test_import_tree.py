@@ -48,6 +48,7 @@ def enter(text: str) -> Decided:
     decider = Decider(organisation.aggregates, cast("Any", Nowhere()), 120)
     request = Request(rows, "administrator", now=datetime(2026, 9, 7, tzinfo=UTC))
     known = Known()
+    known.load({step.stream: None for step in rows})
     while True:
         try:
             return decider.decide(request, known)

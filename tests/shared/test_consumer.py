@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from shared.config import Settings
 from shared.consumer import Delivered, position_reached
+from shared.effect import Batch, Effect, Mark, Overtaken, Plain
 from shared.envelope import partition_of
 from shared.store import Conflict, Connection
 from tests.shared.wire import (
@@ -219,6 +220,21 @@ async def test_a_zombie_is_fenced(pool: Pool, config: Settings) -> None:
                 assert await effects(pool) == [1]
             await zombie.caught_up()
     assert await effects(pool) == [1]
+
+
+async def test_the_fence_alone_shuts_out(pool: Pool, config: Settings) -> None:
+    """The successor has the partition but has not moved it: the offset still fits, the fence not."""
+    tp = TopicPartition(config.topic(SERVICE), 0)
+    zombie, successor = (Effect("notes", pool, Plain(note), None) for _ in range(2))
+    for effect in (zombie, successor):
+        await effect.take_over([tp])
+    begin = zombie.marks[tp]
+    end = Mark(1, (1, 1, 1), begin.fence)
+    with pytest.raises(Overtaken):
+        await zombie.apply(Batch(0, begins={tp: begin}, ends={tp: end}))
+    begin = successor.marks[tp]
+    await successor.apply(Batch(0, begins={tp: begin}, ends={tp: Mark(1, (1, 1, 1), begin.fence)}))
+    assert await pool.fetchval("select next_offset from consumed") == 1
 
 
 async def test_a_lost_database_connection_is_no_events_fault(pool: Pool, config: Settings) -> None:

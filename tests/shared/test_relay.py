@@ -266,6 +266,6 @@ async def test_wake_spares_the_poll(pool: Pool, config: Settings, topic: str) ->
 
         def woken() -> bool:
             relay.wake()
-            return relay.sent == 1
+            return bool(relay.sent == 1)
 
         await until(woken)

@@ -150,9 +150,8 @@ async def test_a_view_of_another_shape_is_built_anew(
 @pytest.mark.parametrize(
     "sort", ["", "name", "-name", "total", "-total", "price_cny", "-price_cny"]
 )
-async def test_pages_lose_nothing_and_show_nothing_twice(
-    desk: Desk, many: list[UUID], pool: Pool, sort: str
-) -> None:
+async def test_pages_lose_nothing_and_show_nothing_twice(shown: Shown, sort: str) -> None:
+    pool = shown.pool
     rows = await listed(pool, LIST, sort=sort)
     column = sort.removeprefix("-")
     wanted = await pool.fetch(

@@ -263,6 +263,23 @@ async def test_a_race_that_is_always_lost_ends_and_holds_up_nobody_else(
     assert (await desk.ask(RaiseTally(), streams[0], key=f"{streams[0]}")).replayed is False
 
 
+async def test_what_cannot_be_stored_fails_alone(desk: Desk, pool: Pool) -> None:
+    """A NUL or a number beyond 64 bits passes as JSON, but no column takes it."""
+    stream = await desk.open(OpenTally(organisation=SCHOOL, name="a"))
+    before = await written(pool)
+    results = await settled(
+        desk.ask(RaiseTally(), stream, key="good 1"),
+        desk.ask(OpenTally(organisation=SCHOOL, name="a\x00b"), key="nul"),
+        desk.ask(OpenTally(organisation=SCHOOL, name="b"), key="good 2"),
+        desk.ask(OpenTally(organisation=SCHOOL, name="c", limit=10**30), key="kept as JSON"),
+        desk.ask(MoveTally(to=stream, amount=10**30), stream, key="beyond"),
+    )
+    kinds = [type(result) for result in results]
+    assert kinds == [Answer, Refused, Answer, Answer, Refused], results
+    assert {result.slug for result in results if isinstance(result, Refused)} == {"unstorable"}
+    assert await written(pool) == (before[0] + 3, before[1] + 2, before[2] + 3)
+
+
 async def test_what_spends_waits_for_a_fresh_copy_of_posts(desk: Desk, copy: Copy) -> None:
     stream = await desk.open(OpenTally(organisation=SCHOOL, name="a"))
     await copy.grow_old(desk.rt.settings.posts_age_s_max + 60)

@@ -141,9 +141,7 @@ def portion(card: Card, quantity: int) -> tuple[Decimal, Decimal]:
     return gross, min(gross, (card.accumulated_cny * share).quantize(CENT, ROUND_HALF_UP))
 
 
-def evolve(
-    state: Card | None, event: CardEvent
-) -> Card:
+def evolve(state: Card | None, event: CardEvent) -> Card:
     """The card after one more event."""
     if isinstance(event, CardRegistered):
         months = event.useful_months

@@ -227,9 +227,7 @@ class Repair(State):
                 return None
 
 
-def evolve(
-    state: Repair | None, event: RepairEvent
-) -> Repair:
+def evolve(state: Repair | None, event: RepairEvent) -> Repair:
     """The repair after one more event."""
     if isinstance(event, RepairReported):
         return Repair(

@@ -179,8 +179,8 @@ def _archived(event: Delivered, recorded: Recorded, source: str, day: date) -> A
     return (
         _month(headers["ce_recordedat"]), source, *event.position, recorded.id, recorded.stream,
         recorded.version, event.type, recorded.organisation, recorded.actor, recorded.occurred_at,
-        recorded.recorded_at, day, event.correlation,
-        None if causation is None else UUID(causation.decode()), event.data,
+        recorded.recorded_at, day, headers["ce_correlationid"].decode(),
+        None if causation is None else causation.decode(), event.data,
     )  # fmt: skip
 
 
@@ -225,20 +225,18 @@ class Spread:
             if depth is None:
                 depth = self._learn(unit)
             if depth:
-                _grow(levels[depth], of_day | places[unit], sums)
+                levels[depth][of_day | places[unit]] = sums
             else:  # it has moved, or somebody above it: who stood above depends on the day
-                for above in self.tree.path_on(unit, day):
-                    _grow(levels[0], of_day | places[above], sums)
-        self._climb(levels)
-        return _with_months(levels)
-
-    def _climb(self, levels: list[Cells]) -> None:
+                path = self.tree.path_on(unit, day)
+                _add_up(levels[0], [(of_day | places[above], sums) for above in path])
         above = self._above
-        for depth in range(len(levels) - 1, 1, -1):
-            upper = levels[depth - 1]
-            for cell, sums in levels[depth].items():
-                place = cell & _PLACE
-                _grow(upper, cell ^ place | above[place], sums)
+        for depth in range(DEPTH_MAX, 1, -1):
+            lower = levels[depth].items()
+            _add_up(
+                levels[depth - 1],
+                ((cell & ~_PLACE | above[cell & _PLACE], sums) for cell, sums in lower),
+            )
+        return _with_months(levels)
 
     def _learn(self, unit: UUID) -> int:
         """How deep the unit stands (a root: 1), or 0 if its path has ever changed."""
@@ -250,42 +248,40 @@ class Spread:
         return depth
 
 
-def _grow(cells: Cells, cell: int, sums: Sums) -> None:
-    known = cells.get(cell)
-    if known is None:
-        cells[cell] = sums[:]
-    else:
-        known[0] += sums[0]
-        known[1] += sums[1]
-        known[2] += sums[2]
-        known[3] += sums[3]
+def _add_up(cells: Cells, grown: Iterable[tuple[int, Sums]]) -> None:
+    """Adds sums to cells; the sums themselves stay as they are."""
+    for cell, sums in grown:
+        known = cells.get(cell)
+        if known is None:
+            cells[cell] = sums
+        else:
+            cells[cell] = [
+                known[0] + sums[0], known[1] + sums[1], known[2] + sums[2], known[3] + sums[3],
+            ]  # fmt: skip
 
 
 def _with_months(levels: list[Cells]) -> Cells:
     """All levels' days, and the months that they add up to."""
     cells: Cells = {}
-    for level in levels:
-        if cells:
-            for cell, sums in level.items():
-                _grow(cells, cell, sums)
-        else:
-            cells = level
+    for level in levels[1:]:
+        cells |= level  # no place stands at two levels
+    _add_up(cells, levels[0].items())
+    back = _BackToMonth()
     months: Cells = {}
-    firsts: dict[int, int] = {}
-    for cell, sums in cells.items():
-        ordinal = cell >> PLACE_BITS & _DAY
-        back = firsts.get(ordinal)
-        if back is None:
-            back = firsts[ordinal] = _to_month(ordinal)
-        _grow(months, cell + back, sums)
+    _add_up(
+        months, ((cell + back[cell >> PLACE_BITS & _DAY], sums) for cell, sums in cells.items())
+    )
     cells |= months
     return cells
 
 
-def _to_month(ordinal: int) -> int:
-    """What turns a day's cell into its month's when added."""
-    day = date.fromordinal(ordinal)
-    return (MONTH << _GRAIN_AT) - (day.day - 1 << PLACE_BITS)
+class _BackToMonth(dict[int, int]):
+    """By a day's ordinal: what turns its cell into its month's when added."""
+
+    def __missing__(self, ordinal: int) -> int:
+        day = date.fromordinal(ordinal)
+        back = self[ordinal] = (MONTH << _GRAIN_AT) - ((day.day - 1) << PLACE_BITS)
+        return back
 
 
 class _Dates(dict[int, date]):
@@ -297,13 +293,14 @@ class _Dates(dict[int, date]):
 def rows_of(cells: Cells, lane: int) -> list[FigureRow]:
     """Rows in the order of the key, so that two writers never lock them crosswise."""
     dates = _Dates()
-    return [
+    rows: list[Any] = [
         (
             cell >> _SERIES_AT, cell >> _GRAIN_AT & 1, dates[cell >> PLACE_BITS & _DAY],
             cell & _PLACE, lane, *cells[cell],
         )
         for cell in sorted(cells)
-    ]  # type: ignore[misc]  # fmt: skip
+    ]  # fmt: skip
+    return rows
 
 
 def add(leaves: dict[Leaf, Sums], leaf: Leaf, fact: Fact) -> None:
