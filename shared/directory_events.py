@@ -141,12 +141,19 @@ class ClosureSet(Foreign):
     reason: str
 
 
+class CalendarDayRemoved(Foreign):
+    source: ClassVar[str] = "organisation"
+    region: UUID
+    kind: str
+    first_day: date
+
+
 directory_events: dict[str, type[Foreign]] = {
     event.__name__: event
     for event in (
         UnitRegistered, UnitRenamed, UnitDescribed, UnitMoved, UnitClosed, StaffAppointed,
         PostEnded, PostDelegated, DelegationEnded, RulePublished, RuleWithdrawn, TermSet,
-        HolidaySet, MakeUpDaySet, ClosureSet,
+        HolidaySet, MakeUpDaySet, ClosureSet, CalendarDayRemoved,
     )
 }  # fmt: skip
 
@@ -235,6 +242,11 @@ on conflict (region, first_day, kind) do update set last_day = excluded.last_day
     name = excluded.name
 """
 
+_REMOVE_DAY = """
+delete from day_off using unnest($1::uuid[], $2::date[], $3::text[]) as t(region, first_day, kind)
+where day_off.region = t.region and day_off.first_day = t.first_day and day_off.kind = t.kind
+"""
+
 type Row = tuple[Any, ...]
 
 
@@ -251,7 +263,7 @@ class Changes:
         self.ended: dict[UUID, tuple[Delivered, date]] = {}
         self.rules: dict[tuple[str, UUID, date], Row | None] = {}
         self.terms: dict[tuple[UUID, int, int], Row] = {}
-        self.days: dict[tuple[UUID, date, str], Row] = {}
+        self.days: dict[tuple[UUID, date, str], Row | None] = {}
 
     def take(self, delivered: Delivered) -> None:
         """Folds one event in."""
@@ -315,6 +327,8 @@ class Changes:
                 self.days[region, day, "make_up"] = (day, name)
             case ClosureSet(region=region, first_day=first, last_day=last, reason=reason):
                 self.days[region, first, "closure"] = (last, reason)
+            case CalendarDayRemoved(region=region, kind=kind, first_day=first):
+                self.days[region, first, kind] = None
             case _:
                 raise TypeError(type(event).__name__)
 
@@ -348,7 +362,8 @@ class Changes:
         await run(_WITHDRAW, [key for key, row in self.rules.items() if row is None])
         await run(_RULE, [(*key, *row) for key, row in self.rules.items() if row is not None])
         await run(_TERM, [(*key, *row) for key, row in self.terms.items()])
-        await run(_DAY, [(*key, *row) for key, row in self.days.items()])
+        await run(_REMOVE_DAY, [key for key, row in self.days.items() if row is None])
+        await run(_DAY, [(*key, *row) for key, row in self.days.items() if row is not None])
 
 
 def _all_found(wanted: dict[UUID, Any], done: set[Any]) -> None:

@@ -21,7 +21,8 @@ import httpx
 import msgspec
 
 from deploy.local.scenario import Complaint, Wrong
-from deploy.local.scenario_plan import ADMINISTRATOR, Phase, Plan, Planned, Wave, merged
+from deploy.local.scenario_ground import ADMINISTRATOR, Phase, Planned, Wave
+from deploy.local.scenario_plan import Plan, merged
 from deploy.local.scenario_values import Meaningless, settled
 
 BATCH = 500
@@ -72,7 +73,7 @@ class Entered:
     def after(self, service: str) -> str | None:
         """The header value that waits for all that was entered there."""
         at = self.positions.get(service)
-        return at and f"{service};{'.'.join(map(str, at))}"
+        return None if at is None else f"{service};{'.'.join(map(str, at))}"
 
 
 class Runner:

@@ -1,13 +1,13 @@
 """What `${...}` in a scenario stands for, and on which days things happen.
 
-${n} ${n:03}            the number of the repetition, from 1
-${day} ${day+2}         its day, as 2011-09-05
-${item} ${item.name}    its item, or a part of it
-${up.n} ${up.day} ...   the same of the repetition around it
-${repair}               the id of what was called so; a unit by its code or what it is called
-${check.row.place}      something of the answer; ${cards.2} the second of a repetition's,
-                        ${cards.*} all of them
-${sha256 text}          the hash that a file with that text would have
+- `${n}`, `${n:03}`: the number of the repetition, from 1
+- `${day}`, `${day+2}`: its day, as 2011-09-05
+- `${item}`, `${item.name}`: its item, or a part of it
+- `${up.n}`, `${up.day}`, ...: the same of the repetition around it
+- `${repair}`: the id of what was called so; a unit by its code or by what it is called
+- `${check.row.place}`: something of the answer; `${cards.2}` the second of a repetition's things,
+  `${cards.*}` all of them
+- `${sha256 text}`: the hash that a file with that text would have
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -213,23 +213,22 @@ def refs(value: Any) -> Iterable[Ref]:
         case list():
             for one in value:
                 yield from refs(one)
+        case _:
+            return
 
 
-def moment(value: Any, zone: ZoneInfo) -> datetime:
+def moment(value: str | date, zone: ZoneInfo) -> datetime:
     """A moment from `2011-09-05 08:30`; a day alone is its noon. Raises `Meaningless`."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise Meaningless(
-                f"时间 {value} 看不懂，例如 2011-09-05 08:30",
-                f"{value} is no moment, such as 2011-09-05 08:30",
-            ) from None
-        if value.time() == time() and value.tzinfo is None:
-            value = value.replace(hour=12)
-    elif not isinstance(value, datetime):
-        value = datetime.combine(value, time(12))
-    return value if value.tzinfo else value.replace(tzinfo=zone)
+    try:
+        found = datetime.fromisoformat(str(value).strip())
+    except ValueError:
+        raise Meaningless(
+            f"时间 {value} 看不懂，例如 2011-09-05 08:30",
+            f"{value} is no moment, such as 2011-09-05 08:30",
+        ) from None
+    if len(str(value).strip()) == len("2011-09-05"):
+        found = found.replace(hour=12)
+    return found if found.tzinfo else found.replace(tzinfo=zone)
 
 
 class Days:

@@ -2,69 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import hmac
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import OctKey, RSAKey
 
 from shared import access
 from shared.access import LEEWAY_S, Tokens
-from shared.config import Settings
 from shared.problems import Problem
-
-ISSUER = "https://id.example.org"
-AUDIENCE = "houqin"
-
-
-@dataclass
-class Provider:
-    """A key address as a provider has it: real HTTP on a free port."""
-
-    keys: list[RSAKey]
-    asked: int = 0
-    away: bool = False
-    port: int = 0
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        self.asked += 1
-        shown = {"keys": [key.as_dict(private=False) for key in self.keys]}
-        body = b"away" if self.away else json.dumps(shown).encode()
-        status = b"503 Away" if self.away else b"200 OK"
-        writer.write(
-            b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n%b" % (status, len(body), body)
-        )
-        await writer.drain()
-        writer.close()
-
-    def tokens(self) -> Tokens:
-        url = f"http://127.0.0.1:{self.port}/jwks"
-        return Tokens(Settings(issuer=ISSUER, audience=AUDIENCE, jwks_url=url))
-
-
-def new_key(name: str) -> RSAKey:
-    return RSAKey.generate_key(2048, {"kid": name})
-
-
-@asynccontextmanager
-async def providing(*keys: RSAKey) -> AsyncIterator[Provider]:
-    made = Provider(list(keys))
-    server = await asyncio.start_server(made.answer, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield made
-
-
-KEY = new_key("k1")
+from tests.shared.identity import KEY, Provider, claims, new_key, providing, signed
 
 
 @pytest.fixture
@@ -73,28 +24,16 @@ async def provider() -> AsyncIterator[Provider]:
         yield made
 
 
-def claims(**changes: Any) -> dict[str, Any]:
-    """A good token's claims, with some changed, or left out (None)."""
-    now = int(time.time())
-    made = {
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "li", "exp": now + 600, "iat": now,
-        "client_id": "houqin-portal", "jti": "1",
-    } | changes  # fmt: skip
-    return {name: value for name, value in made.items() if value is not None}
+def encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def signed(
-    key: Any = KEY, *, alg: str = "RS256", typ: str = "at+jwt", kid: str = "k1", **changes: Any
-) -> str:
-    header = {"alg": alg, "typ": typ, "kid": kid}
-    return jwt.encode(header, claims(**changes), key, algorithms=[alg])
-
-
-def unsigned(**header: Any) -> str:
-    def part(value: dict[str, Any]) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-
-    return f"{part({'typ': 'at+jwt', 'kid': 'k1', **header})}.{part(claims())}."
+def by_hand(secret: bytes | None = None, **header: Any) -> str:
+    """What no library would sign: without a signature, or with the public key as an HMAC secret."""
+    head = {"typ": "at+jwt", "kid": "k1", **header}
+    text = ".".join(encoded(json.dumps(part).encode()) for part in (head, claims()))
+    mac = b"" if secret is None else hmac.digest(secret, text.encode(), "sha256")
+    return f"{text}.{encoded(mac)}"
 
 
 async def refused(tokens: Tokens, authorization: str | None, slug: str = "unauthenticated") -> None:
@@ -123,7 +62,7 @@ def forged(case: str) -> str:
     """A token that is wrong in just one way."""
     now = int(time.time())
     pem = KEY.as_pem(private=False)
-    return {
+    made: dict[str, Callable[[], str]] = {
         "another audience": lambda: signed(aud="finance"),
         "no audience": lambda: signed(aud=None),
         "another issuer": lambda: signed(iss="https://id.example.com"),
@@ -136,20 +75,21 @@ def forged(case: str) -> str:
         "no type": lambda: jwt.encode({"alg": "RS256", "kid": "k1"}, claims(), KEY),
         "another's key under our kid": lambda: signed(new_key("k1")),
         "unknown kid": lambda: signed(new_key("k9"), kid="k9"),
-        "alg none": lambda: unsigned(alg="none"),
-        "alg None": lambda: unsigned(alg="None"),
-        "no alg": lambda: unsigned(),
+        "alg none": lambda: by_hand(alg="none"),
+        "alg None": lambda: by_hand(alg="None"),
+        "no alg": by_hand,
         # The public key as an HMAC secret (RFC 8725 2.1).
-        "HS256 with the public key": lambda: signed(OctKey.import_key(pem), alg="HS256"),
+        "HS256 with the public key": lambda: by_hand(pem, alg="HS256"),
         "another algorithm": lambda: signed(alg="PS256"),
         "changed after signing": lambda: changed(signed()),
-    }[case]()
+    }
+    return made[case]()
 
 
 def changed(token: str) -> str:
     head, body, signature = token.split(".")
     text = base64.urlsafe_b64decode(body + "==").replace(b'"li"', b'"lx"')
-    return f"{head}.{base64.urlsafe_b64encode(text).decode().rstrip('=')}.{signature}"
+    return f"{head}.{encoded(text)}.{signature}"
 
 
 CASES = (

@@ -254,8 +254,8 @@ async def rank(
     selects = []
     for balance in balances([figure]):
         rows = cells(
-            query, period, "array(select no from wanted)", balance=balance, daily=False,
-            every=len(units) > PLACES_IN_INDEX_MAX,
+            query, grains(period, balance=balance, daily=False), "array(select no from wanted)",
+            balance=balance, every=len(units) > PLACES_IN_INDEX_MAX,
         )  # fmt: skip
         selects.append(
             "select f.place, p.side, f.entries, p.sign * f.count as count,"

@@ -35,6 +35,13 @@ class Tree:
         self._children: dict[UUID, set[UUID]] = defaultdict(set)
         self._paths: dict[UUID, Paths] = {}
 
+    def copy(self) -> Tree:
+        """A tree of its own, equal to this one."""
+        made = Tree()
+        made.version, made.parents = self.version, dict(self.parents)
+        made._children.update((unit, set(below)) for unit, below in self._children.items())
+        return made
+
     def put(self, unit: UUID, history: Iterable[tuple[date, UUID | None]]) -> None:
         """Replaces a unit's whole history."""
         for _, parent in self.parents.get(unit, ()):

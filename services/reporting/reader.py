@@ -1,0 +1,139 @@
+"""Who may read which figures, and how far the figures have got.
+
+A figure of a unit is for whoever holds a reading post at the unit or above it. What a request is
+granted is also told to the database, which shows nothing else to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+from starlette.requests import Request
+
+from services.reporting.answers import Reach, Where
+from services.reporting.figures.keep import fetch_tree
+from services.reporting.figures.tree import Tree
+from services.reporting.period import Period, SchoolYearPolicy, period_of
+from shared import http
+from shared.fields import business_day
+from shared.organisation import READERS, Unit
+from shared.problems import Problem
+from shared.runtime import Runtime
+from shared.views import READER
+
+type Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+ROLL_S = 5.0
+"""How long a reader who asks for the latest waits for the tree to be rolled."""
+
+_REACH = """
+       max(c.applied_at) as applied_at,
+       case when bool_and(c.current_at is not null) then min(c.current_at) end as current_at,
+       array(select k.key from parked_key k where k.consumer = c.consumer and k.topic = c.topic)
+           as waiting
+from consumed c where c.consumer = $1 group by c.consumer, c.topic order by c.topic
+"""
+
+
+class Reader:
+    """What every read of figures goes through. One per process."""
+
+    def __init__(self, rt: Runtime, consumer: str) -> None:
+        self.rt, self.consumer = rt, consumer
+        self.tree = Tree()
+
+    async def caller(self, request: Request) -> str:
+        """The person who asks; waits for what `Houqin-After` names."""
+        person = await self.rt.tokens.person(request.headers.get("authorization"))
+        if "houqin-after" in request.headers:
+            await http._wait_for(self.rt, request)  # noqa: SLF001 - the one way to wait
+            await self._rolled()
+        return person
+
+    async def _rolled(self) -> None:
+        deadline = asyncio.get_running_loop().time() + ROLL_S
+        while not await self.rt.pool.fetchval(
+            "select r.version >= d.units from rolled r, directory_state d"
+        ):
+            if asyncio.get_running_loop().time() > deadline:
+                raise Problem("after_unreached", field="Houqin-After")
+            await asyncio.sleep(0.02)
+
+    async def scope(self, person: str, unit_id: UUID) -> Unit:
+        """The unit, if the person may read its figures; raises the problem that says why not."""
+        unit = self.rt.directory.unit(unit_id)
+        if unit is None:
+            raise Problem("not_found", field="unit")
+        await self.rt.directory.posts_of(person)
+        today = business_day(datetime.now(UTC))
+        held = self.rt.directory.held(person, unit, today)
+        if not any(post.role in READERS for post in held):
+            labels = [self.rt.words.word("values", f"Role.{role}") for role in READERS]
+            raise Problem(
+                "forbidden", field="unit", unit=unit.name,
+                roles_zh="、".join(label.zh for label in labels),
+                roles_en=", ".join(label.en for label in labels),
+            )  # fmt: skip
+        return unit
+
+    @asynccontextmanager
+    async def reading(self, unit: Unit) -> AsyncIterator[tuple[Connection, Tree]]:
+        """A connection on one snapshot that sees only what is or ever was below the unit, and the
+        tree along which the figures of that snapshot stand.
+        """
+        async with (
+            self.rt.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            version = await connection.fetchval("select version from rolled")
+            if version > self.tree.version:
+                # A tree is never changed under a reader who has it.
+                tree = self.tree.copy()
+                (await fetch_tree(connection, tree.version)).into(tree)
+                self.tree = tree
+            tree, granted = self.tree, "*"
+            if unit.parent is not None:
+                granted = ",".join(map(str, tree.ever_below(unit.id)))
+            await connection.execute(
+                "select set_config('role', $1, true), set_config('houqin.units', $2, true),"
+                " set_config('plan_cache_mode', 'force_custom_plan', true)",
+                READER,
+                granted,
+            )
+            yield connection, tree
+
+    async def reach(self, connection: Connection) -> list[Reach]:
+        """How far the figures have got with each service's events."""
+        return [
+            Reach(
+                source=row["topic"].rpartition(".")[2],
+                current_at=row["current_at"],
+                applied_at=row["applied_at"],
+                waiting=row["waiting"],
+            )
+            for row in await connection.fetch(_REACH, self.consumer)
+        ]
+
+    def period(self, text: str, unit: Unit) -> Period:
+        """The period that a text names for the unit; refuses what is none."""
+        directory, today = self.rt.directory, business_day(datetime.now(UTC))
+        policy = directory.rules.in_force(SchoolYearPolicy, unit, today)
+        return period_of(text, directory.terms(unit), policy)
+
+    def where(self, unit_id: UUID) -> Where:
+        """The unit by its name; one not heard of yet by its id."""
+        unit = self.rt.directory.unit(unit_id)
+        if unit is None:
+            return Where(id=unit_id, name=str(unit_id), level=0)
+        return Where(id=unit_id, name=unit.name, level=int(unit.level))
+
+    def at_level(self, unit: Unit, level: int) -> list[UUID]:
+        """The units of that level at or below a unit, as of today."""
+        below: Iterable[UUID] = self.rt.directory.subtree(unit.id)
+        found = (self.rt.directory.unit(one) for one in below)
+        return [one.id for one in found if one is not None and one.level == level]
