@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from uuid_utils.compat import uuid7
+import uuid_utils
+from asyncpg.pgproto import pgproto
 
 from shared.directory import Directory
 from shared.fields import business_day
@@ -122,12 +123,12 @@ class Known:
 
     def get(self, id_: UUID, decided: Decided) -> Stream | None:
         """The stream after what this request has decided so far; raises `Missing`."""
-        found = decided.touched.get(id_)
-        if found is not None:
+        if decided.touched and (found := decided.touched.get(id_)) is not None:
             return found
-        if id_ not in self.streams:
-            raise Missing([id_])
-        return self.streams[id_]
+        try:
+            return self.streams[id_]
+        except KeyError:
+            raise Missing([id_]) from None
 
 
 class Decider:
@@ -235,7 +236,7 @@ class Run:
         if len(data) > EVENT_BYTES_MAX:
             raise Refused("event_too_large", bytes_max=EVENT_BYTES_MAX)
         version = stream.version + 1 if stream else 1
-        id_ = uuid7()
+        id_ = new_id()
         self.decided.events.append(
             NewEvent(
                 id_, by.id, version, type(event).__name__, data, by.unit, by.person, by.at,
@@ -274,6 +275,13 @@ class Run:
         if stream is None or stream.aggregate != self.by_state[fact.type].name:
             return None
         return stream.state
+
+
+def new_id() -> UUID:
+    """A UUIDv7 of the kind that the database gives: the standard one's hash, text and bytes are
+    made in Python, over and over.
+    """
+    return pgproto.UUID(uuid_utils.uuid7().bytes)  # type: ignore[no-any-return]
 
 
 def _owner(step: Step, stream: Stream | None) -> UUID:

@@ -278,7 +278,6 @@ async def _refuse_denied(
     rt: Runtime, decision: Decision, stream: UUID | None, person: str, body: bytes
 ) -> None:
     """Before a wrong command is explained: whoever may not send it at all is told that."""
-    owner = None
     if decision.creates:
         try:
             owner = UUID(msgspec.json.decode(body)["organisation"])
@@ -287,7 +286,7 @@ async def _refuse_denied(
         command: Command = Creation.model_construct(organisation=owner, occurred_at=None)
     else:
         command = Command.model_construct(occurred_at=None)
-    step = Step(decision, stream or owner or UUID(int=0), command)
+    step = Step(decision, stream or UUID(int=0), command)
     known = Known()
     async with rt.pool.acquire() as connection:
         while True:

@@ -67,7 +67,8 @@ class Measure:
 
     `unit` is what its value is counted in, a key of [values] in words. A `balance` is what there
     is at the end of a period (things, value): the sum of all facts since the beginning; others are
-    what happened within the period.
+    what happened within the period. `values` names the enumerations whose words its dimensions'
+    values have.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Measure:
     dims: tuple[str, ...]
     shows: Shown
     balance: bool
+    values: Mapping[str, str]
     known: frozenset[str]
     no_labels: tuple[str, ...]
 
@@ -122,6 +124,11 @@ class Derived:
             if dim not in fixed and all(dim in term.measure.dims for term in self.terms)
         )
 
+    @property
+    def values(self) -> Mapping[str, str]:
+        """The enumerations that its dimensions' values are of."""
+        return self.terms[0].measure.values
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ratio:
@@ -136,6 +143,11 @@ class Ratio:
     def dims(self) -> tuple[str, ...]:
         """The dimensions by which both parts can be told apart."""
         return tuple(dim for dim in self.numerator.dims if dim in self.denominator.dims)
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """The enumerations that its dimensions' values are of."""
+        return self.numerator.values
 
 
 type Figure = Measure | Derived | Ratio
@@ -181,18 +193,22 @@ class Measures:
         *,
         on: type[Event | Foreign] | Sequence[type[Event | Foreign]],
         unit: str = "count",
-        dims: Sequence[str] = (),
+        dims: Sequence[str] | Mapping[str, str] = (),
         shows: Shown = "count",
         balance: bool = False,
     ) -> Callable[[F], F]:
-        """Declares a measure on a pure function `(event, recorded) -> facts`."""
+        """Declares a measure on a pure function `(event, recorded) -> facts`.
+
+        `dims` may map each dimension to the enumeration that its values are of.
+        """
         classes = (on,) if isinstance(on, type) else tuple(on)
 
         def record(function: F) -> F:
+            values = dict(dims) if isinstance(dims, Mapping) else {}
             self._put(
                 Measure(
                     name=name, on=classes, function=function, unit=unit, dims=tuple(dims),
-                    shows=shows, balance=balance, known=frozenset(dims),
+                    shows=shows, balance=balance, values=values, known=frozenset(dims),
                     no_labels=("",) * len(dims),
                 )
             )  # fmt: skip

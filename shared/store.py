@@ -279,7 +279,9 @@ async def append(
     In a transaction of the caller's it must be the first write. Raises `Conflict`, with nothing
     written: decide anew from what another has written.
     """
-    text, arguments = _statement(events, sorted(moves), keys, parts)
+    # Every writer locks heads in the same order.
+    in_order = sorted(moves, key=lambda move: move.stream.bytes)
+    text, arguments = _statement(events, in_order, keys, parts)
     try:
         rows = await connection.fetch(text, *arguments)
     except asyncpg.RaiseError as error:

@@ -10,7 +10,6 @@ import asyncio
 import copy
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,10 +24,15 @@ from shared.directory import Directory
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
 from shared.store import Connection, Move, NewKey, Part, Stream
+from shared.waiting import Answer, Asked, Group, Key, Queue
+
+__all__ = ["ATTEMPTS", "Answer", "Key", "KeyReused", "Writer"]
 
 ATTEMPTS = 6
 """How often a request that loses a race is decided anew before the caller is told (409)."""
 
+LANES = 2
+"""Groups in hand at once: one is decided while the database writes the other."""
 
 _SET_DUE = """
 insert into due select * from unnest({0}::uuid[], {1}::text[], {2}::timestamptz[])
@@ -40,55 +44,12 @@ class KeyReused(Exception):  # noqa: N818 - a no, not a fault
     """The idempotency key was used before, for another command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An idempotency key of one person, with the fingerprint of what was asked under it."""
+class InOtherHands(Exception):  # noqa: N818 - not now
+    """The request moves streams that another group has in hand: it waits for them."""
 
-    subject: str
-    key: str
-    operation: str
-    fingerprint: bytes
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What a request came to: status and body, the stream's version as ETag, and the order key
-    (`service;epoch.tx.seq`) of its last event, if it made one.
-    """
-
-    status: int
-    body: bytes
-    etag: int | None
-    position: str | None = None
-    replayed: bool = False
-
-    @property
-    def content(self) -> bytes:
-        """The body with the order key in it, as it goes out."""
-        if self.position is None:
-            return self.body
-        return b'%b,"position":"%b"}' % (self.body[:-1], self.position.encode())
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """A request waiting for its answer."""
-
-    request: Request
-    key: Key | None = None
-    attempts: int = 0
-    done: asyncio.Future[Answer] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-
-    def fail(self, error: BaseException) -> None:
-        """Tells the asker why not."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-    def answer(self, answer: Answer) -> None:
-        """Tells the asker what came of it."""
-        if not self.done.done():
-            self.done.set_result(answer)
+    def __init__(self, streams: Iterable[UUID]) -> None:
+        super().__init__()
+        self.streams = frozenset(streams)
 
 
 class Writer:
@@ -107,55 +68,80 @@ class Writer:
         self.on_commit: list[Callable[[], None]] = []
         self.epoch = 1
         self._cache: OrderedDict[UUID, Stream] = OrderedDict()
-        self._waiting: list[Asked] = []
-        self._group: Sequence[Asked] = ()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._queue = Queue(settings.group_size)
+        self._lanes: set[asyncio.Task[None]] = set()
+        self._called = False
 
     async def start(self) -> None:
-        """Begins to take requests."""
+        """Looks where the log stands, so that requests may come."""
         async with self.pool.acquire() as connection:
             self.epoch = await store.epoch_of(connection)
-        self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """Answers what is waiting or being written, then ends."""
-        while open_ := [a.done for a in (*self._group, *self._waiting) if not a.done.done()]:
+        while open_ := self._queue.open():
             await asyncio.wait(open_)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.gather(*self._lanes)
 
     async def ask(self, request: Request, key: Key | None = None) -> Answer:
         """Decides and writes a request; raises what refuses it."""
         asked = Asked(request, key)
-        self._waiting.append(asked)
-        self._wake.set()
+        self._queue.waiting.append(asked)
+        self._call()
         return await asked.done
 
-    async def _run(self) -> None:
-        while True:
-            if not self._waiting:
-                self._wake.clear()
-                await self._wake.wait()
-            alone = self._waiting[0].attempts > 0
-            size = 1 if alone else self.settings.group_size
-            self._group, self._waiting = self._waiting[:size], self._waiting[size:]
-            await self._settle(self._group)
+    def _call(self) -> None:
+        """Calls the free lanes, once all that is ready to ask has asked."""
+        if not self._called:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._send_lanes)
 
-    async def _settle(self, group: Sequence[Asked]) -> None:
-        """Writes a group and answers it, whatever happens to it."""
+    def _send_lanes(self) -> None:
+        self._called = False
+        while free := LANES - len(self._lanes):
+            group = self._queue.take(free)
+            if group is None:
+                return
+            lane = asyncio.create_task(self._lane(group))
+            self._lanes.add(lane)
+            lane.add_done_callback(self._leave)
+
+    def _leave(self, lane: asyncio.Task[None]) -> None:
+        self._lanes.discard(lane)
+        if self._queue.waiting:
+            self._call()
+
+    async def _lane(self, group: Group | None) -> None:
+        """Settles a group, and on the same connection what has come meanwhile."""
         try:
             async with self.pool.acquire() as connection:
-                await self._write_group(connection, group)
+                while group is not None:
+                    await self._settle(connection, group)
+                    await asyncio.sleep(0)  # who has just been answered may ask again
+                    group = None
+                    if not connection.is_closed():
+                        group = self._queue.take(LANES - len(self._lanes) + 1)
+        except Exception as error:  # noqa: BLE001 - no connection: each asker is told
+            if group is not None:
+                self._queue.let_go(group)
+                for asked in group.asked:
+                    asked.fail(error)
+
+    async def _settle(self, connection: Connection, group: Group) -> None:
+        """Writes a group and answers it, whatever happens to it."""
+        asked = group.asked
+        try:
+            await self._write_group(connection, group)
         except store.Conflict as error:
-            self._again(group, ATTEMPTS, error)
+            self._again(asked, ATTEMPTS, error)
         except asyncpg.DataError:
             # One of them holds what no column takes (a NUL, a number too large): alone it is found.
-            self._again(group, 1 if len(group) == 1 else ATTEMPTS, Refused("unstorable"))
+            self._again(asked, 1 if len(asked) == 1 else ATTEMPTS, Refused("unstorable"))
         except Exception as error:  # noqa: BLE001 - each asker is told; the writer goes on
-            for asked in group:
-                asked.fail(error)
+            for one in asked:
+                one.fail(error)
+        finally:
+            self._queue.let_go(group)
 
     def _again(self, group: Sequence[Asked], attempts: int, error: Exception) -> None:
         """Puts what is not answered yet first in line, one by one; tells who has tried enough."""
@@ -163,16 +149,20 @@ class Writer:
             asked.attempts += 1
             if asked.attempts >= attempts:
                 asked.fail(error)
-        self._waiting[:0] = [asked for asked in group if not asked.done.done()]
+        self._queue.waiting[:0] = [asked for asked in group if not asked.done.done()]
 
-    async def _write_group(self, connection: Connection, group: Sequence[Asked]) -> None:
+    async def _write_group(self, connection: Connection, group: Group) -> None:
         known = Known()
-        pending = await self._replay(connection, group, known)
-        outcomes = await self.decide(connection, [asked.request for asked in pending], known)
+        pending = await self._replay(connection, group.asked, known)
+        requests = [asked.request for asked in pending]
+        outcomes = await self.decide(connection, requests, known, group)
         decided: list[tuple[Asked, Decided]] = []
         for asked, outcome in zip(pending, outcomes, strict=True):
             if isinstance(outcome, Decided):
                 decided.append((asked, outcome))
+            elif isinstance(outcome, InOtherHands):
+                asked.needs |= outcome.streams
+                self._queue.waiting.insert(0, asked)
             else:
                 asked.fail(outcome)
         if not decided:
@@ -228,7 +218,7 @@ class Writer:
             elif name is None or first[name] is asked:
                 pending.append(asked)
             else:
-                self._waiting.append(asked)
+                self._queue.waiting.append(asked)
         return pending
 
     def _repeat(self, asked: Asked, key: Key, row: Mapping[str, Any]) -> None:
@@ -240,10 +230,14 @@ class Writer:
         asked.answer(Answer(row["status"], row["body"], row["etag"], position, replayed=True))
 
     async def decide(
-        self, connection: Connection, requests: Sequence[Request], known: Known
+        self,
+        connection: Connection,
+        requests: Sequence[Request],
+        known: Known,
+        group: Group | None = None,
     ) -> list[Decided | Exception]:
         """Decides requests one after the other on what the log holds now; a refusal is the
-        request's own outcome.
+        request's own outcome. What a `group` of this writer's moves must be in its hand.
         """
         wanted = {step.stream for request in requests for step in request.steps}
         await self._load(connection, known, wanted - known.streams.keys())
@@ -252,8 +246,11 @@ class Writer:
             outcome: Decided | Exception | None = None
             while outcome is None:
                 try:
-                    outcome = self.decider.decide(request, known)
-                    known.streams.update(outcome.touched)
+                    made = self.decider.decide(request, known)
+                    if group is not None and not self._queue.widen(group, made.touched):
+                        raise InOtherHands(made.touched)  # noqa: TRY301 - an outcome like others
+                    known.streams.update(made.touched)
+                    outcome = made
                 except Missing as missing:
                     await self._load(connection, known, missing.streams)
                 except Exception as error:  # noqa: BLE001 - the asker's answer

@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 
@@ -52,7 +51,7 @@ async def demo(file: Path, *, once: bool) -> int:
         stack.say(verdict(lines, wrong, time.monotonic() - began))
         if once:
             return int(wrong > 0)
-        farewell(stack, scenario)
+        farewell(stack, scenario, planned)
         await asyncio.Event().wait()
     return 0
 
@@ -66,26 +65,29 @@ async def shown(stack: Stack, file: Path, scenario: Scenario, planned: Plan) -> 
     limits = httpx.Limits(max_connections=20)
     async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as client:
         stack.say(f"\n{scenario.title.zh}\n{scenario.title.en}\n{file}: {scenario.source}")
-        runner = Runner(file, stack.urls, token, stack.say, client=client)
+        memory = stack.folder / "refusals-shown"
+        runner = Runner(file, stack.urls, token, stack.say, client=client, memory=memory)
         entered = await runner.enter(planned)
         stack.say(f"录入完成 entered: {len(entered.answers)} 条 commands, {entered.seconds:.1f} s")
-        headers = {"Authorization": f"Bearer {await token(ADMINISTRATOR)}"}
-        began = time.monotonic()
-        await runner.reached("reporting", headers)
-        figures = Figures(stack.urls["reporting"], client, headers)
+        began, own = time.monotonic(), await token(ADMINISTRATOR)
+        headers, reporting = {"Authorization": f"Bearer {own}"}, stack.urls["reporting"]
+        await runner.reached("reporting", own)
+        figures = Figures(reporting, client, headers)
         lines = await figures.until_right(planned, scenario.expected, seconds=SETTLE_S)
         stack.say(f"报表已收到 figures are in: {time.monotonic() - began:.1f} s")
         stack.say("\n".join(table(lines)))
-        RESULT.parent.mkdir(exist_ok=True)  # noqa: ASYNC240 - one tiny local file
-        RESULT.write_text(json.dumps(_result(scenario, lines, planned), ensure_ascii=False, indent=1))  # noqa: ASYNC240
+        keep(scenario, lines, planned)
         for text in await Story(stack.urls, client, headers).told(scenario.watch, planned, entered):
             stack.say(text)
     return lines
 
 
-def _result(scenario: Scenario, lines: list[Line], planned: Plan) -> dict[str, Any]:
+def keep(scenario: Scenario, lines: list[Line], planned: Plan) -> None:
+    """Writes the table for machines."""
     title = {"zh": scenario.title.zh, "en": scenario.title.en}
-    return {"title": title, "source": scenario.source, **record(lines, planned)}
+    result = {"title": title, "source": scenario.source, **record(lines, planned)}
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def verdict(lines: list[Line], wrong: int, seconds: float) -> str:
@@ -95,11 +97,10 @@ def verdict(lines: list[Line], wrong: int, seconds: float) -> str:
     return f"✓ {len(lines)} 个数字全部相符 all figures as expected ({seconds:.1f} s)"
 
 
-def farewell(stack: Stack, scenario: Scenario) -> None:
+def farewell(stack: Stack, scenario: Scenario, planned: Plan) -> None:
     """Where to look and how to sign in, while everything stays up."""
     docs = [[name, f"{url}/docs"] for name, url in stack.urls.items() if name != "provider"]
     people = " ".join((ADMINISTRATOR, *(person.subject for person in scenario.people)))
-    unit = scenario.expected[0] if scenario.expected else None
     stack.say("\n接口文档 API documentation")
     for row in aligned(docs, right=()):
         stack.say(f"  {row}")
@@ -108,11 +109,11 @@ def farewell(stack: Stack, scenario: Scenario) -> None:
         f"演示账号 demo users (密码 password: {demo_password(ADMINISTRATOR)})\n  {people}\n"
         "取令牌 a token\n  make token WHO=principal"
     )
-    if unit is not None:
+    for one in scenario.expected[:1]:
         stack.say(
-            "  curl -H \"Authorization: Bearer $(make -s token WHO=administrator)\" \\\n"
-            f"    '{stack.urls['reporting']}/reporting/figures/{unit.measure}"
-            f"?unit={plan_unit(scenario, unit.unit)}&period={unit.period}'"
+            '  curl -H "Authorization: Bearer $(make -s token WHO=administrator)" \\\n'
+            f"    '{stack.urls['reporting']}/reporting/figures/{one.measure}"
+            f"?unit={planned.units[one.unit]}&period={one.period}'"
         )
     stack.say("按 Ctrl-C 停止 · Ctrl-C stops everything")
 

@@ -26,6 +26,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
 FREE_FORM = frozenset({"body", "values", "dims", "items"})
 """Keys under which the file says what it likes: no structure of ours, only values."""
@@ -341,6 +342,10 @@ def plain(raw: Any, *, free: bool, line: int = 1) -> Any:
         return Template.at(str(raw), line) if free and "${" in raw else str(raw)
     if free and isinstance(raw, date):
         return raw.isoformat()
+    if isinstance(raw, ScalarBoolean):
+        return bool(raw)
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return int(raw) if isinstance(raw, int) else float(raw)
     return raw
 
 

@@ -110,7 +110,7 @@ class Figures:
     async def _reading(self, expected: Expected, unit: UUID, path: str) -> Reading:
         answer = await self.client.get(
             f"{self.url}/reporting/figures/{expected.measure}{path}",
-            params={"unit": str(unit), "period": expected.period, **expected.dims},
+            params={"unit": str(unit), "period": expected.period, "dims": dims_text(expected)},
             headers=self.headers,
         )
         if answer.status_code != httpx.codes.OK:
@@ -187,8 +187,13 @@ def table(lines: Sequence[Line]) -> list[str]:
 
 def figure_text(expected: Expected) -> str:
     """A figure's name in the API, with its dimensions."""
-    dims = ", ".join(f"{name}={value}" for name, value in expected.dims.items())
-    return f"{expected.measure}({dims})" if dims else expected.measure
+    dims = dims_text(expected)
+    return f"{expected.measure} {dims}" if dims else expected.measure
+
+
+def dims_text(expected: Expected) -> str:
+    """Its dimensions as the API takes them: `kind:lamp,fund:canteen`."""
+    return ",".join(f"{name}:{value}" for name, value in expected.dims.items())
 
 
 def value_text(reading: Reading | None) -> str:

@@ -104,7 +104,9 @@ class Ground:
         self.complain(line, error.zh, error.en)
 
     def _units(self, scope: Scope) -> list[Wave]:
+        """Parents first: all units of one depth are a wave."""
         waves: list[Wave] = []
+        depths: dict[str, int] = {}
         for at, unit in enumerate(self.scenario.units):
             above = self.entries.get(unit.parent or "")
             parent = unit.parent and self.unit(unit, "parent", unit.parent)
@@ -114,7 +116,9 @@ class Ground:
             body["boarding"] = unit.boarding
             if above:
                 body["parent_code"] = above.code
-            waves.append([self._office(f"units.{at}", unit, "RegisterUnit", body)])
+            depth = depths[unit.code] = depths[above.code] + 1 if above else 0
+            waves += [[]] * (depth + 1 - len(waves))
+            waves[depth] = [*waves[depth], self._office(f"units.{at}", unit, "RegisterUnit", body)]
         return waves
 
     def _name_unit(self, unit: UnitEntry, scope: Scope) -> None:

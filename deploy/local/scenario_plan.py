@@ -7,7 +7,7 @@ second the next. Order is thus kept within every causal chain, and hundreds of c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import zip_longest
@@ -48,6 +48,15 @@ class Plan:
     units: dict[str, UUID]
     entries: dict[str, UnitEntry]
     names: dict[str, Any]
+
+    def find(self, key: str) -> Planned:
+        """The command with that key; KeyError if there is none."""
+        for phase in self.phases:
+            for wave in phase.waves:
+                for one in wave:
+                    if one.key == key:
+                        return one
+        raise KeyError(key)
 
     def above(self, name: str) -> list[UnitEntry]:
         """The unit and all above it in the file, from the unit upwards."""
@@ -234,20 +243,3 @@ class Planner:
 
 def _number(text: str) -> bool:
     return text.replace(".", "", 1).removeprefix("-").isdecimal()
-
-
-def merged(waves: Sequence[Wave], limit: int) -> list[Wave]:
-    """Neighbouring waves of one person and service that do not wait for each other, as one: a
-    batch is decided in its order.
-    """
-    made: list[Wave] = []
-    for wave in waves:
-        last = made[-1] if made else []
-        groups = {one.group for one in (*last, *wave)}
-        keys = {one.key for one in last}
-        free = not any(one.needs() & keys for one in wave)
-        if last and len(groups) == 1 and free and len(last) + len(wave) <= limit:
-            made[-1] = [*last, *wave]
-        else:
-            made.append(wave)
-    return made

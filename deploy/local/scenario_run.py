@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import difflib
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -22,7 +23,7 @@ import msgspec
 
 from deploy.local.scenario import Complaint, Wrong
 from deploy.local.scenario_ground import ADMINISTRATOR, Phase, Planned, Wave
-from deploy.local.scenario_plan import Plan, merged
+from deploy.local.scenario_plan import Plan
 from deploy.local.scenario_values import Meaningless, settled
 
 BATCH = 500
@@ -31,7 +32,7 @@ BATCH = 500
 PATIENCE_S = 30.0
 """How long a service that is away or behind is asked again."""
 
-RETRY = frozenset({401, 409, 500, 502, 503, 504})
+RETRY = frozenset({401, 409, 502, 503, 504})
 """Answers after which the same command, under the same key, may well be taken."""
 
 type Tell = Callable[[str], None]
@@ -76,17 +77,46 @@ class Entered:
         return None if at is None else f"{service};{'.'.join(map(str, at))}"
 
 
+class Shown:
+    """The refusals that were shown as expected, in a file of the state folder.
+
+    A service keeps no refusals, and what was refused then may be so already now: once shown, such a
+    command is not sent again.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        known = file is not None and file.exists()
+        self.marks = set(file.read_text().split()) if file is not None and known else set()
+
+    def __contains__(self, one: Planned) -> bool:
+        return self._mark(one) in self.marks
+
+    def add(self, one: Planned) -> None:
+        """Remembers that it was refused as expected."""
+        self.marks.add(self._mark(one))
+        if self.file is not None:
+            with self.file.open("a") as stream:
+                stream.write(f"{self._mark(one)}\n")
+
+    def _mark(self, one: Planned) -> str:
+        text = f"{one.key} {one.who} {one.operation} {one.body} {one.target} {one.expect_refusal}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
 class Runner:
-    """Sends a plan. `token` gives a person's access token; `tell` shows progress."""
+    """Sends a plan. `token` gives a person's access token; `tell` shows progress; `memory`: the
+    file that keeps which refusals have been shown.
+    """
 
     def __init__(
         self, file: Path, urls: dict[str, str], token: Fetch, tell: Tell, *,
-        client: httpx.AsyncClient, patience_s: float = PATIENCE_S,
+        client: httpx.AsyncClient, memory: Path | None = None, patience_s: float = PATIENCE_S,
     ) -> None:  # fmt: skip
         self.file, self.urls, self.fetch, self.tell = file, urls, token, tell
         self.client, self.patience_s = client, patience_s
         self.operations: dict[str, dict[str, Operation]] = {}
-        self.entered = Entered()
+        self.entered, self.shown = Entered(), Shown(memory)
         self.tokens: dict[str, str] = {}
         self._informed: dict[str, str] = {}
 
@@ -96,7 +126,7 @@ class Runner:
         every = [one for phase in plan.phases for wave in phase.waves for one in wave]
         await self._learn({one.service for one in every})
         self._check(every)
-        await self._sign_in({one.who for one in every})
+        await self._sign_in({ADMINISTRATOR, *(one.who for one in every)})
         for phase in plan.phases:
             await self._phase(phase)
         self.entered.seconds = time.monotonic() - began
@@ -135,23 +165,40 @@ class Runner:
 
     async def _phase(self, phase: Phase) -> None:
         began = time.monotonic()
-        for wave in merged(phase.waves, BATCH):
+        for wave in phase.waves:
+            await self._inform({one.service for one in wave})
             await self._wave(wave)
         took = time.monotonic() - began
         self.tell(f"录入 {phase.zh} · {phase.en}: {phase.count} 条 commands, {took:.1f} s")
 
-    async def _wave(self, wave: Wave) -> None:
-        """Sends a wave, a batch per person and service at once; raises `Wrong` if one is refused.
+    async def _inform(self, services: Iterable[str]) -> None:
+        """Waits until services know the units and posts that were entered before."""
+        after = self.entered.after("organisation")
+        if after is None:
+            return
+        late = [name for name in services if self._informed.get(name) != after]
+        own = self.tokens[ADMINISTRATOR]
+        await asyncio.gather(
+            *(
+                self._reached(self._batch_url(name), own, after)
+                for name in late
+                if name != "organisation"
+            )
+        )
+        self._informed.update(dict.fromkeys(late, after))
 
-        A batch of a wave that was put together of several keeps their order.
-        """
+    def _batch_url(self, service: str) -> str:
+        return f"{self.urls[service]}/{service}/batch"
+
+    async def _wave(self, wave: Wave) -> None:
+        """Sends a wave, all its batches at once; raises `Wrong` if a command is refused."""
         groups: dict[tuple[str, str], list[Planned]] = defaultdict(list)
         for one in wave:
             groups[one.group].append(one)
         told = await asyncio.gather(*map(self._group, groups.values()))
-        complaints = [one for some in told for one in some]
+        complaints = {(one.line, one.more[:2]): one for some in told for one in some}
         if complaints:
-            raise Wrong(self.file, complaints)
+            raise Wrong(self.file, list(complaints.values()))
 
     async def _group(self, group: Sequence[Planned]) -> list[Complaint]:
         complaints: list[Complaint] = []
@@ -164,6 +211,8 @@ class Runner:
         complaints: list[Complaint] = []
         rows: list[tuple[Planned, dict[str, Any]]] = []
         for one in batch:
+            if one.expect_refusal and one in self.shown:
+                continue
             try:
                 rows.append((one, self._row(one)))
             except Meaningless as error:
@@ -174,8 +223,7 @@ class Runner:
             last = time.monotonic() > deadline
             again: list[tuple[Planned, dict[str, Any]]] = []
             for (one, row), result in zip(rows, results, strict=True):
-                # What stands behind one that is sent again may have been refused for want of it.
-                if not last and (result["status"] in RETRY or (again and "problem" in result)):
+                if result["status"] in RETRY and not last:
                     again.append((one, row))
                 else:
                     complaints += self._settle(one, result)
@@ -200,18 +248,15 @@ class Runner:
         first = rows[0][0]
         content = msgspec.json.encode({"commands": [row for _, row in rows]})
         while True:
-            header = self._header(first)
             why = ""
             try:
                 answer = await self.client.post(
-                    f"{self.urls[first.service]}/{first.service}/batch",
-                    content=content, headers=header,
-                )  # fmt: skip
+                    self._batch_url(first.service), content=content, headers=self._header(first)
+                )
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__} {error}"
             else:
                 if answer.status_code == httpx.codes.OK:
-                    self._informed[first.service] = header.get("Houqin-After", "")
                     return list(msgspec.json.decode(answer.content)["results"])
                 why = f"{answer.status_code} {answer.text}"
                 if answer.status_code not in RETRY:
@@ -226,22 +271,15 @@ class Runner:
             await asyncio.sleep(0.3)
 
     def _header(self, one: Planned) -> dict[str, str]:
-        """Who asks; and the service must know the units and posts that were entered before."""
-        header = {
-            "Authorization": f"Bearer {self.tokens[one.who]}",
-            "Content-Type": "application/json",
-        }
-        after = self.entered.after("organisation")
-        own = one.service == "organisation" and one.who == ADMINISTRATOR
-        if after and self._informed.get(one.service) != after and not own:
-            header["Houqin-After"] = after
-        return header
+        token = self.tokens[one.who]
+        return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
     def _settle(self, one: Planned, result: dict[str, Any]) -> list[Complaint]:
         """Keeps an answer; a refusal that was not expected is complained of, as is its absence."""
         if "problem" in result:
             slug = result["problem"]["slug"]
             if slug == one.expect_refusal:
+                self.shown.add(one)
                 return []
             return [refusal(one, result["problem"])]
         if one.expect_refusal:
@@ -256,20 +294,22 @@ class Runner:
         return []
 
     async def reached(self, service: str, token: str) -> None:
-        """Waits until `service` has taken in all that was entered anywhere, or patience ends."""
-        deadline = time.monotonic() + self.patience_s
-        path = f"{self.urls[service]}/{service}/batch"
+        """Waits until a service has taken in all that was entered anywhere, or patience ends: then
+        whoever reads there says what is missing.
+        """
         for source in self.entered.positions:
-            header = {
-                "Authorization": f"Bearer {token}",
-                "Houqin-After": self.entered.after(source) or "",
-            }
-            while time.monotonic() < deadline:
-                with contextlib.suppress(httpx.HTTPError):
-                    answer = await self.client.post(path, json={"commands": []}, headers=header)
-                    if answer.status_code not in RETRY:
-                        break
-                await asyncio.sleep(0.2)
+            after = self.entered.after(source)
+            await self._reached(self._batch_url(service), token, after or "")
+
+    async def _reached(self, url: str, token: str, after: str) -> None:
+        headers = {"Authorization": f"Bearer {token}", "Houqin-After": after}
+        deadline = time.monotonic() + self.patience_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError):
+                answer = await self.client.post(url, json={"commands": []}, headers=headers)
+                if answer.status_code not in RETRY:
+                    return
+            await asyncio.sleep(0.1)
 
 
 def refusal(one: Planned, problem: dict[str, Any]) -> Complaint:

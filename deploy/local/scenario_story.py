@@ -1,4 +1,4 @@
-"""What became of the things that a scenario watches: every step with who and when, and the alerts."""
+"""What became of the things that a scenario watches: each step with who and when; the alerts."""
 
 from __future__ import annotations
 
@@ -31,26 +31,37 @@ class Story:
         for name in names:
             ref = plan.names[name]
             if isinstance(ref, Ref):
-                service = plan.services[ref.key]
-                steps = await self._history(service, entered.answers[ref.key]["id"])
-                made += ["", f"{name} · {service}", *(f"  {line}" for line in steps)]
-        return made + await self._alerts()
+                one, id_ = plan.find(ref.key), entered.answers[ref.key]["id"]
+                steps = await self._history(one.service, one.operation, id_)
+                made += ["", f"{name} · {one.service}", *(f"  {line}" for line in steps)]
+        return made
 
-    async def _history(self, service: str, id_: str) -> list[str]:
-        """Every event of a thing: when, who, what."""
-        document = await self._get(f"{self.urls[service]}/{service}/openapi.json")
-        for path in document["paths"]:
-            if path.endswith("/{id}/history"):
-                url = f"{self.urls[service]}{path.replace('{id}', id_)}"
-                answer = await self.client.get(url, headers=dict(self.headers))
-                if answer.status_code == httpx.codes.OK:
-                    return aligned([step(item) for item in answer.json()["items"]], right=())
-        return []
+    async def _history(self, service: str, operation: str, id_: str) -> list[str]:
+        """Every event of the thing that an operation began: when, who, what."""
+        base = self.urls[service]
+        document = await self._get(f"{base}/{service}/openapi.json")
+        path = history_path(document["paths"], operation)
+        if path is None:
+            return []
+        history = await self._get(base + path.replace("{id}", id_))
+        return aligned([step(item) for item in history["items"]], right=())
 
     async def _get(self, url: str) -> dict[str, Any]:
         answer = await self.client.get(url, headers=dict(self.headers))
         answer.raise_for_status()
         return dict(answer.json())
+
+
+def history_path(paths: Mapping[str, Any], operation: str) -> str | None:
+    """Where the history stands of what an operation (by name or route) is about."""
+    for path, methods in paths.items():
+        post = methods.get("post", {})
+        if operation in (path, post.get("operationId")):
+            for other, ways in paths.items():
+                detail = ways.get("get", {})
+                if other.endswith("/{id}") and detail.get("tags") == post.get("tags"):
+                    return f"{other}/history"
+    return None
 
 
 def step(item: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,17 +18,17 @@ from services.reporting import answers
 from services.reporting.figures import read as stored
 from services.reporting.figures import shape
 from services.reporting.figures.fold import Folder
-from services.reporting.figures.recount import Behind, Recounter
+from services.reporting.figures.recount import Recounter
 from services.reporting.measures import measures
 from services.reporting.period import Period
 from services.reporting.reader import Reader
+from services.reporting.showing import Show, days_of
 from shared.http import answering
 from shared.kernel import Refused
-from shared.measure import Derived, Figure, Measure, Ratio, unscaled
+from shared.measure import Figure
 from shared.organisation import Level, Unit
 from shared.problems import Problem
 from shared.runtime import Runtime
-from shared.words import Word, words_of
 
 EVENTS_MAX = 500_000
 """More than so many events are not counted again while somebody waits."""
@@ -49,9 +48,7 @@ type PeriodParameter = Annotated[
         " 2011-09-01..2012-01-15"
     ),
 ]
-type DimsParameter = Annotated[
-    str, Query(description="维度 · kind:lamp,kind:valve,fund:canteen")
-]
+type DimsParameter = Annotated[str, Query(description="维度 · kind:lamp,kind:valve,fund:canteen")]
 
 
 def routing(rt: Runtime) -> type[APIRoute]:
@@ -94,13 +91,12 @@ class FigureApi:
 
     def __init__(self, rt: Runtime, reader: Reader) -> None:
         self.rt, self.reader = rt, reader
-        self.folder = Folder(measures)
-        self.base = f"/{rt.service.name}"
+        self.folder, self.show = Folder(measures), Show(rt, reader)
 
     async def catalogue(self, request: Request) -> Response:
-        """每个指标的名称、单位和维度 · what every measure is called and counted in"""
+        """每个指标的名称、单位和维度 · what every measure is called and counted in."""
         await self.reader.caller(request)
-        named = [self.words(figure) for _, figure in sorted(measures.figures.items())]
+        named = [self.show.words(figure) for _, figure in sorted(measures.figures.items())]
         return _answer(answers.CatalogueAnswer(measures=named))
 
     async def figure(
@@ -112,7 +108,7 @@ class FigureApi:
         dims: DimsParameter = "",
         by: Annotated[str, Query(description="units,dims,time")] = "units,dims,time",
     ) -> Response:
-        """一个指标及其组成 · a figure with its parts, dimensions and course"""
+        """一个指标及其组成 · a figure with its parts, dimensions and course."""
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
         wanted = frozenset(by.split(","))
         async with self.reader.reading(place) as (connection, tree):
@@ -123,17 +119,19 @@ class FigureApi:
             as_of = await self.reader.reach(connection)
         daily = span.days <= stored.DAILY_MAX
         links = {
-            name: self.link(figure, unit, period, dims, name) for name in ("events", "check")
+            name: self.show.link(figure, unit, period, dims, name) for name in ("events", "check")
         }
         return _answer(
             answers.FigureAnswer(
                 **shape.whole(figure, found).model_dump(),
-                measure=self.words(figure),
+                measure=self.show.words(figure),
                 unit=self.reader.where(unit),
-                period=_days(span),
+                period=days_of(span),
                 grain="day" if daily else "month",
-                parts=self.parts(figure, found, place, period, dims) if "units" in wanted else [],
-                dims=self.dims(figure, found, unit, period) if "dims" in wanted else [],
+                parts=self.show.parts(figure, found, place, period, dims)
+                if "units" in wanted
+                else [],
+                dims=self.show.dims(figure, found, unit, period) if "dims" in wanted else [],
                 series=shape.course(figure, found, span, daily=daily) if "time" in wanted else [],
                 links=links,
                 as_of=as_of,
@@ -147,7 +145,7 @@ class FigureApi:
         period: PeriodParameter,
         names: Annotated[str, Query(alias="measures", description="assets.repairs_done,…")],
     ) -> Response:
-        """多个指标 · several figures at once"""
+        """多个指标 · several figures at once."""
         person = await self.reader.caller(request)
         place = await self.reader.scope(person, unit)
         span = self.reader.period(period, place)
@@ -159,15 +157,15 @@ class FigureApi:
         made = [
             answers.OneOfSeveral(
                 **shape.whole(figure, found, index).model_dump(),
-                measure=self.words(figure),
+                measure=self.show.words(figure),
                 series=shape.course(figure, found, span, daily=daily, index=index),
-                link=self.link(figure, unit, period),
+                link=self.show.link(figure, unit, period),
             )
             for index, figure in enumerate(chosen)
         ]
         return _answer(
             answers.FiguresAnswer(
-                unit=self.reader.where(unit), period=_days(span),
+                unit=self.reader.where(unit), period=days_of(span),
                 grain="day" if daily else "month", figures=made, as_of=as_of,
             )
         )  # fmt: skip
@@ -182,7 +180,7 @@ class FigureApi:
         cursor: str = "",
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> Response:
-        """指标背后的事件 · the events that a figure is the sum of"""
+        """指标背后的事件 · the events that a figure is the sum of."""
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
         async with self.reader.reading(place) as (connection, tree):
             counter = Recounter(self.folder, tree, figure, unit, span, where)
@@ -190,8 +188,8 @@ class FigureApi:
             as_of = await self.reader.reach(connection)
         return _answer(
             answers.EventsAnswer(
-                measure=self.words(figure), unit=self.reader.where(unit), period=_days(span),
-                items=[self.behind(one) for one in found], next=following, as_of=as_of,
+                measure=self.show.words(figure), unit=self.reader.where(unit), period=days_of(span),
+                items=[self.show.behind(one) for one in found], next=following, as_of=as_of,
             )
         )  # fmt: skip
 
@@ -203,7 +201,7 @@ class FigureApi:
         period: PeriodParameter,
         dims: DimsParameter = "",
     ) -> Response:
-        """从事件重算并核对 · counts the figure again from its events"""
+        """从事件重算并核对 · counts the figure again from its events."""
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
         async with self.reader.reading(place) as (connection, tree):
             found = await stored.read(connection, [figure], unit, span, where=where, tree=None)
@@ -215,7 +213,7 @@ class FigureApi:
         counted = [again.sums[side] for side in sides]
         return _answer(
             answers.CheckAnswer(
-                measure=self.words(figure), unit=self.reader.where(unit), period=_days(span),
+                measure=self.show.words(figure), unit=self.reader.where(unit), period=days_of(span),
                 equal=kept == counted, figure=shape.shown(figure, *kept),
                 recount=shape.shown(figure, *counted), events=again.events, as_of=as_of,
             )
@@ -233,7 +231,7 @@ class FigureApi:
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
-        """下级单位排名 · the units below in the order of a figure"""
+        """下级单位排名 · the units below in the order of a figure."""
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
         units = self.reader.at_level(place, LEVELS[level])
         async with self.reader.reading(place) as (connection, _):
@@ -246,9 +244,9 @@ class FigureApi:
         return _answer(
             answers.RankingAnswer(
                 **shape.whole(figure, found).model_dump(),
-                measure=self.words(figure), unit=self.reader.where(unit), period=_days(span),
+                measure=self.show.words(figure), unit=self.reader.where(unit), period=days_of(span),
                 level=level, order=order, units=len(units),
-                ranking=[self.ranked(figure, row, period, dims) for row in rows], as_of=as_of,
+                ranking=[self.show.ranked(figure, row, period, dims) for row in rows], as_of=as_of,
             )
         )  # fmt: skip
 
@@ -268,111 +266,20 @@ class FigureApi:
             raise Refused("measure_unknown", field="measure", measure=name)
         return figure
 
-    def words(self, figure: Figure) -> answers.MeasureWords:
-        """What it is called and counted in."""
-        words = self.rt.words
-        return answers.MeasureWords(
-            measure=figure.name,
-            words=_words(words.word("measures", figure.name)),
-            unit=figure.unit,
-            unit_words=_words(words.word("values", f"MeasureUnit.{figure.unit}")),
-            dims=list(figure.dims),
-            balance=not isinstance(figure, Ratio) and figure.balance,
-            ratio=isinstance(figure, Ratio),
-            formula=formula(figure),
-        )
 
-    def link(
-        self, figure: Figure, unit: UUID, period: str, dims: str = "", tail: str = ""
-    ) -> str:
-        """Where a number is taken apart."""
-        path = f"{self.base}/figures/{figure.name}{'/' + tail if tail else ''}"
-        query = f"?unit={unit}&period={quote(period, safe='')}"
-        return path + query + (f"&dims={quote(dims, safe=':,')}" if dims else "")
-
-    def parts(
-        self, figure: Figure, found: stored.Read, unit: Unit, period: str, dims: str
-    ) -> list[answers.OfUnit]:
-        """The shares of the units below, and what counts for the unit itself."""
-        top, bottom = found.parts[0, stored.NUMERATOR], found.parts[0, stored.DENOMINATOR]
-        nothing = list(shape.NOTHING)
-        made = [
-            answers.OfUnit(
-                **shape.shown(figure, top.get(below, nothing), bottom.get(below, nothing))
-                .model_dump(),
-                unit=self.reader.where(below), own=False,
-                link=self.link(figure, below, period, dims),
-            )
-            for below in top.keys() | bottom.keys()
-        ]  # fmt: skip
-        own = [
-            shape.own_part(shape.total(found.own[0, side].values()), found.parts[0, side])
-            for side in (stored.NUMERATOR, stored.DENOMINATOR)
-        ]
-        if any(own[0]) or any(own[1]):
-            made.append(
-                answers.OfUnit(
-                    **shape.shown(figure, *own).model_dump(), unit=self.reader.where(unit.id),
-                    own=True, link=self.link(figure, unit.id, period, dims, "events"),
-                )
+def wanted_dims(figure: Figure, text: str) -> dict[str, list[str]]:
+    """`kind:lamp,kind:valve` as dimension -> values; refuses a dimension that there is none of."""
+    wanted: dict[str, list[str]] = {}
+    for pair in filter(None, text.split(",")):
+        name, colon, value = pair.partition(":")
+        if not colon or name not in figure.dims:
+            raise Refused(
+                "dimension_unknown", field="dims", dimension=name,
+                allowed=", ".join(figure.dims) or "-",
             )  # fmt: skip
-        return sorted(made, key=lambda part: (part.own, part.unit.name, str(part.unit.id)))
+        wanted.setdefault(name, []).append(value)
+    return wanted
 
-    def dims(
-        self, figure: Figure, found: stored.Read, unit: UUID, period: str
-    ) -> list[answers.OfLabels]:
-        """The figure by its dimensions."""
-        if not figure.dims:
-            return []
-        made = []
-        for labels, value in shape.by_labels(figure, found).items():
-            named = dict(zip(figure.dims, labels, strict=True))
-            dims = ",".join(f"{name}:{label}" for name, label in named.items())
-            made.append(
-                answers.OfLabels(
-                    **value.model_dump(), dims=named, link=self.link(figure, unit, period, dims),
-                    words={name: self.label(figure, name, label) for name, label in named.items()},
-                )
-            )  # fmt: skip
-        return made
 
-    def label(self, figure: Figure, name: str, label: str) -> answers.Words:
-        """A dimension's value in words, as the service that it comes from calls it."""
-        for words in (self.rt.words, words_of(figure.name.partition(".")[0])):
-            found = words.find("values", f"{name}.{label}") or words.find_value(label)
-            if found is not None:
-                return _words(found)
-        return answers.Words(zh=label, en=label)
-
-    def ranked(self, figure: Figure, row: Any, period: str, dims: str) -> answers.Ranked:
-        """A unit with its place; none where there is no value."""
-        names = ("entries", "count", "amount", "quantity")
-        top = [row[name] or 0 for name in names]
-        bottom = [row[f"d_{name}"] or 0 for name in names]
-        value = shape.shown(figure, top, bottom)
-        return answers.Ranked(
-            **value.model_dump(), place=None if value.value is None else row["rank"],
-            unit=self.reader.where(row["unit"]), link=self.link(figure, row["unit"], period, dims),
-        )  # fmt: skip
-
-    def behind(self, one: Behind) -> answers.EventBehind:
-        """An event with what it adds."""
-        row = one.row
-        words = words_of(row["source"]).find("events", row["type"]) or Word(row["type"], row["type"])
-        facts = [
-            answers.GivenFact(
-                measure=placed.measure.name, unit=self.reader.where(placed.unit), day=placed.day,
-                dims=dict(zip(placed.measure.dims, placed.labels, strict=True)), sign=counted.sign,
-                count=placed.fact.count, amount=placed.fact.amount, quantity=placed.fact.quantity,
-            )
-            for counted in one.facts
-            for placed in (counted.placed,)
-        ]  # fmt: skip
-        return answers.EventBehind(
-            id=row["id"], source=row["source"],
-            position=f"{row['epoch']}.{row['tx']}.{row['seq']}", type=row["type"],
-            words=_words(words), stream=row["stream"], version=row["version"],
-            organisation=self.reader.where(row["organisation"]), actor=row["actor"],
-            occurred_at=row["occurred_at"], recorded_at=row["recorded_at"], day=row["day"],
-            data=_json(row["data"]), facts=facts,
-        )  # fmt: skip
+def _answer(made: BaseModel) -> Response:
+    return Response(made.model_dump_json(), media_type="application/json")

@@ -16,6 +16,7 @@ import asyncpg
 from starlette.requests import Request
 
 from services.reporting.answers import Reach, Where
+from services.reporting.counting import CONSUMER
 from services.reporting.figures.keep import fetch_tree
 from services.reporting.figures.tree import Tree
 from services.reporting.period import Period, SchoolYearPolicy, period_of
@@ -43,9 +44,8 @@ from consumed c where c.consumer = $1 group by c.consumer, c.topic order by c.to
 class Reader:
     """What every read of figures goes through. One per process."""
 
-    def __init__(self, rt: Runtime, consumer: str) -> None:
-        self.rt, self.consumer = rt, consumer
-        self.tree = Tree()
+    def __init__(self, rt: Runtime) -> None:
+        self.rt, self.tree = rt, Tree()
 
     async def caller(self, request: Request) -> str:
         """The person who asks; waits for what `Houqin-After` names."""
@@ -116,7 +116,7 @@ class Reader:
                 applied_at=row["applied_at"],
                 waiting=row["waiting"],
             )
-            for row in await connection.fetch(_REACH, self.consumer)
+            for row in await connection.fetch(_REACH, CONSUMER)
         ]
 
     def period(self, text: str, unit: Unit) -> Period:

@@ -293,6 +293,15 @@ def test_times_after_reopening_run_from_the_report_to_the_last_finish() -> None:
     assert signed.rating is None
 
 
+def test_on_the_dot_is_in_time() -> None:
+    start = replace(STARTED, started_at=moment("08T08:00"), response_minutes=1440)
+    finish = replace(FINISHED, finished_at=moment("10T08:00"), sign_by=moment("13T08:00"))
+    past = given(repairs, REPORTED, DISPATCHED, start, finish)
+    [signed] = past.when(SignRepair(), by=at("10T08:00")).outcome()
+    assert isinstance(signed, RepairSigned)
+    assert signed.responded_in_time and signed.finished_in_time
+
+
 # -- overdue
 
 

@@ -65,6 +65,7 @@ def test_plans_once_with_every_item_named_once() -> None:
     plan({}, PLANNED).then()
     plan({"title": "另一次"}, PLANNED).refused("round_exists", field="id")
     plan({"items": (ITEMS[0], ITEMS[0])}).refused("round_item_twice", field="items")
+    assert plan({"due_on": date(2026, 9, 7)}).outcome()
     plan({"due_on": date(2026, 9, 6)}).refused("due_in_past", field="due_on")
 
 
@@ -85,6 +86,7 @@ def test_checks_only_what_is_planned_and_only_once() -> None:
     given(rounds, PLANNED, FAULTY).when(other).refused("round_item_checked", field="code")
     unknown = check.model_copy(update={"code": "303"})
     given(rounds, PLANNED).when(unknown).refused("round_item_unknown", field="code")
+    assert given(rounds, PLANNED).when(check.model_copy(update={"faulty": 45})).outcome()
     more = check.model_copy(update={"faulty": 46})
     given(rounds, PLANNED).when(more).refused("faulty_beyond_checked", field="faulty")
     given(rounds, PLANNED, CANCELLED).when(check).refused("round_over")

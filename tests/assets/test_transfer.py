@@ -125,6 +125,10 @@ def test_what_is_missing_stays_with_the_sender() -> None:
         Send(cards, IDS[0], EndTransit(transfer=STREAM)),
     )
     given(transfers, SENT, received).when(receive, by=RECEIVER).then()
+    nothing = ReceiveTransfer(missing=tuple(ItemMissing(card=id_, note="没有") for id_ in IDS))
+    [empty, *ends] = given(transfers, SENT).when(nothing, by=RECEIVER).outcome()
+    assert isinstance(empty, TransferReceived)
+    assert (empty.totals, empty.missing_totals, len(ends)) == ((), (TOTAL,), 2)
     stranger = ReceiveTransfer(missing=(ItemMissing(card=UUID(int=1), note="没有"),))
     given(transfers, SENT).when(stranger, by=RECEIVER).refused("card_not_on_list", field="missing")
 

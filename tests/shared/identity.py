@@ -50,13 +50,11 @@ class Provider:
         writer.close()
 
     @property
-    def settings(self) -> dict[str, str]:
-        """How a service finds it."""
-        url = f"http://127.0.0.1:{self.port}/jwks"
-        return {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": url}
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/jwks"
 
     def tokens(self) -> Tokens:
-        return Tokens(Settings(**self.settings))  # type: ignore[arg-type]
+        return Tokens(Settings(issuer=ISSUER, audience=AUDIENCE, jwks_url=self.url))
 
 
 @asynccontextmanager

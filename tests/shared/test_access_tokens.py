@@ -15,7 +15,7 @@ from joserfc import jwt
 from shared import access
 from shared.access import LEEWAY_S, Tokens
 from shared.problems import Problem
-from tests.shared.identity import KEY, Provider, claims, new_key, providing, signed
+from tests.shared.identity import AUDIENCE, KEY, Provider, claims, new_key, providing, signed
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from shared.config import Settings
 from shared.consumer import Delivered, position_reached
@@ -19,6 +18,7 @@ from shared.store import Conflict, Connection
 from tests.shared.wire import (
     SERVICE,
     consuming,
+    delete_before,
     effects,
     filled,
     make_effects,
@@ -192,6 +192,35 @@ async def test_two_share_the_partitions_and_hand_them_over(pool: Pool, config: S
             await first.caught_up()
     for school in schools:
         assert await effects(pool, school) == list(range(65)), "in order, each once"
+    assert (first.rebuilds, second.rebuilds) == (0, 0), (
+        "batches at hand were finished, not fenced off"
+    )
+
+
+async def test_partitions_are_given_away_only_after_the_batch_at_hand(
+    pool: Pool, config: Settings
+) -> None:
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def paused(connection: Connection, events: list[Delivered]) -> None:
+        held.set()
+        await go_on.wait()
+        await note(connection, events)
+
+    async with filled(config) as topic:
+        await topic.send(uuid4(), what=1)
+        first, second = notes(pool, config, paused), notes(pool, config)
+        async with consuming(first):
+            await held.wait()
+            generation = first._generation
+            async with consuming(second):
+                await until(lambda: first._generation > generation)
+                with pytest.raises(TimeoutError):
+                    await until(lambda: second.effect.marks, 0.5)
+                go_on.set()
+                await until(lambda: second.effect.marks and first.effect.marks)
+    assert await effects(pool) == [1]
+    assert (first.rebuilds, second.rebuilds) == (0, 0)
 
 
 async def test_a_zombie_is_fenced(pool: Pool, config: Settings) -> None:
@@ -308,15 +337,6 @@ async def test_events_that_kafka_no_longer_has_are_told(pool: Pool, config: Sett
             await consumer.caught_up()
     assert await effects(pool) == [0, 1, 2, 3, 4, 8, 9]
     assert consumer.missing == 3
-
-
-async def delete_before(config: Settings, tp: TopicPartition, offset: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka)
-    await admin.start()
-    try:
-        await admin.delete_records({tp: RecordsToDelete(offset)})
-    finally:
-        await admin.close()
 
 
 async def test_lag_counts_what_is_not_applied(pool: Pool, config: Settings) -> None:

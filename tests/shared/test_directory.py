@@ -296,6 +296,14 @@ async def test_calendar(copied: Copied, tree: dict[str, UUID]) -> None:
     }  # fmt: skip
     assert {text: directory.is_school_day(school, day(text)) for text in expected} == expected
     assert directory.is_school_day(other, day("11-02")), "another school's closure"
+    await copied.tell(
+        tree["school"], "CalendarDayRemoved", region=tree["school"], kind="closure",
+        first_day=day("11-02"), reason="误录",
+    )  # fmt: skip
+    directory = await copied.refresh()
+    school = directory.unit(tree["school"])
+    assert school is not None
+    assert directory.is_school_day(school, day("11-02"))
     # A nearer region's terms replace the county's.
     await copied.tell(
         tree["school"], "TermSet", region=tree["school"], school_year=2026, term=1,

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from shared import store
 from shared.config import Settings
@@ -207,3 +208,13 @@ def notes(
 ) -> Consumer:
     """A consumer that notes."""
     return Consumer("notes", pool, config, [config.topic(SERVICE)], apply, **options)
+
+
+async def delete_before(config: Settings, tp: TopicPartition, offset: int) -> None:
+    """As when Kafka no longer keeps what is older."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=config.kafka)
+    await admin.start()
+    try:
+        await admin.delete_records({tp: RecordsToDelete(offset)})
+    finally:
+        await admin.close()

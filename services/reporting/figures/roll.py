@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -77,7 +77,7 @@ type Shift = tuple[date, date, dict[UUID, int]]
 """From a day until before another: what is taken from (-1) and given to (+1) whom."""
 
 
-def shifts(before: list[tuple[date, Path]], after: list[tuple[date, Path]]) -> list[Shift]:
+def shifts(before: Sequence[tuple[date, Path]], after: Sequence[tuple[date, Path]]) -> list[Shift]:
     """Where a unit's figures must go, given the paths that it had and those that it has now."""
     marks = sorted({start for start, _ in (*before[1:], *after[1:])})
     found: list[Shift] = []
@@ -89,7 +89,7 @@ def shifts(before: list[tuple[date, Path]], after: list[tuple[date, Path]]) -> l
     return found
 
 
-def _at(paths: list[tuple[date, Path]], day: date) -> Path:
+def _at(paths: Sequence[tuple[date, Path]], day: date) -> Path:
     found = paths[0][1]
     for start, path in paths[1:]:
         if start > day:
@@ -99,11 +99,7 @@ def _at(paths: list[tuple[date, Path]], day: date) -> Path:
 
 
 class Roller:
-    """Keeps figures rolled up along the local copy's tree. A worker beside the consumers."""
-
-    parked = 0
-    lag_events = 0
-    lag_seconds = 0.0
+    """Keeps figures rolled up along the local copy's tree, beside the consumer that counts."""
 
     def __init__(self, pool: Pool, every_s: float = 0.2) -> None:
         self.pool, self.every_s = pool, every_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ from services.reporting.answers import OfTime, Shown, Value
 from services.reporting.figures.fold import Sums
 from services.reporting.figures.read import DENOMINATOR, NUMERATOR, Read, sides
 from services.reporting.period import Period, after_month, days_between
-from shared.measure import SCALE, Figure, Ratio, share, unscaled
+from shared.measure import Figure, Ratio, share, unscaled
 from shared.measure import Shown as Number
 
 NOTHING = (0, 0, 0, 0)
@@ -123,13 +123,7 @@ def _by_bucket(found: Read, index: int, side: int) -> dict[date | None, Sums]:
     return made
 
 
-def own_part(whole_sums: Iterable[int], parts: Mapping[object, Sums]) -> Sums:
+def own_part(whole_sums: Iterable[int], parts: Iterable[Sums]) -> Sums:
     """What of a unit's sum lies in none of its parts: its own facts."""
-    below = total(parts.values())
+    below = total(parts)
     return [a - b for a, b in zip(whole_sums, below, strict=True)]
-
-
-__all__ = [
-    "NOTHING", "SCALE", "buckets", "by_labels", "course", "number", "own_part", "shown", "total",
-    "whole",
-]  # fmt: skip

@@ -92,8 +92,8 @@ def _less(
 
 
 @measures.measure(
-    "assets.gross_value", on=HOLDINGS, unit="CNY", dims=("asset_class",), shows="amount",
-    balance=True,
+    "assets.gross_value", on=HOLDINGS, unit="CNY", dims={"asset_class": "AssetClass"},
+    shows="amount", balance=True,
 )  # fmt: skip
 def gross_value(event: object, recorded: Recorded) -> Iterable[Fact]:
     return [
@@ -107,8 +107,8 @@ def gross_value(event: object, recorded: Recorded) -> Iterable[Fact]:
 
 
 @measures.measure(
-    "assets.depreciation", on=HOLDINGS, unit="CNY", dims=("asset_class",), shows="amount",
-    balance=True,
+    "assets.depreciation", on=HOLDINGS, unit="CNY", dims={"asset_class": "AssetClass"},
+    shows="amount", balance=True,
 )  # fmt: skip
 def depreciation(event: object, recorded: Recorded) -> Iterable[Fact]:
     """Accumulated on what there is."""
@@ -129,7 +129,10 @@ measures.derived(
 
 
 @measures.measure(
-    "assets.cards_registered", on=CardRegistered, dims=("asset_class", "fund"), shows="count"
+    "assets.cards_registered",
+    on=CardRegistered,
+    dims={"asset_class": "AssetClass", "fund": "AssetFund"},
+    shows="count",
 )
 def cards_registered(event: CardRegistered, recorded: Recorded) -> Iterable[Fact]:
     return [
@@ -201,7 +204,7 @@ def loans_overdue(event: LoanOverdue, recorded: Recorded) -> Iterable[Fact]:
     return [Fact()] if event.level <= 1 else []
 
 
-@measures.measure("assets.damage_cases", on=AssetDamaged, dims=("cause",))
+@measures.measure("assets.damage_cases", on=AssetDamaged, dims={"cause": "DamageCause"})
 def damage_cases(event: AssetDamaged, recorded: Recorded) -> Iterable[Fact]:
     return [
         Fact(
@@ -215,7 +218,7 @@ def damage_cases(event: AssetDamaged, recorded: Recorded) -> Iterable[Fact]:
 
 @measures.measure(
     "assets.compensation_charged", on=(CompensationCharged, CompensationWaived), unit="CNY",
-    dims=("cause",), shows="amount",
+    dims={"cause": "DamageCause"}, shows="amount",
 )  # fmt: skip
 def compensation_charged(
     event: CompensationCharged | CompensationWaived, recorded: Recorded
@@ -226,18 +229,26 @@ def compensation_charged(
 
 
 @measures.measure(
-    "assets.compensation_paid", on=CompensationPaid, unit="CNY", dims=("cause",), shows="amount"
+    "assets.compensation_paid",
+    on=CompensationPaid,
+    unit="CNY",
+    dims={"cause": "DamageCause"},
+    shows="amount",
 )
 def compensation_paid(event: CompensationPaid, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(amount=event.amount_cny, dims={"cause": event.cause})]
 
 
-@measures.measure("assets.repairs_reported", on=RepairReported, dims=("kind", "urgency"))
+@measures.measure(
+    "assets.repairs_reported", on=RepairReported, dims={"kind": "RepairKind", "urgency": "Urgency"}
+)
 def repairs_reported(event: RepairReported, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(dims={"kind": event.kind, "urgency": event.urgency})]
 
 
-@measures.measure("assets.repairs_done", on=RepairSigned, dims=("kind", "in_time"))
+@measures.measure(
+    "assets.repairs_done", on=RepairSigned, dims={"kind": "RepairKind", "in_time": "YesNo"}
+)
 def repairs_done(event: RepairSigned, recorded: Recorded) -> Iterable[Fact]:
     """Not signed is not done."""
     in_time = event.responded_in_time and event.finished_in_time
@@ -245,7 +256,7 @@ def repairs_done(event: RepairSigned, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(amount=event.cost_cny, quantity=Decimal(event.quantity), dims=dims)]
 
 
-@measures.measure("assets.repairs_reopened", on=RepairReopened, dims=("kind",))
+@measures.measure("assets.repairs_reopened", on=RepairReopened, dims={"kind": "RepairKind"})
 def repairs_reopened(event: RepairReopened, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(dims={"kind": event.kind})]
 
@@ -262,7 +273,7 @@ def repair_finish_minutes(event: RepairSigned, recorded: Recorded) -> Iterable[F
     return [Fact(quantity=Decimal(event.finish_minutes))]
 
 
-@measures.measure("assets.repairs_overdue", on=RepairOverdue, dims=("stage",))
+@measures.measure("assets.repairs_overdue", on=RepairOverdue, dims={"stage": "RepairStage"})
 def repairs_overdue(event: RepairOverdue, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(dims={"stage": event.stage})] if event.level <= 1 else []
 

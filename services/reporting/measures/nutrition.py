@@ -10,7 +10,7 @@ from shared.kernel import Recorded
 from shared.measure import Fact
 
 
-@measures.measure("nutrition.menus_published", on=MenuPublished, dims=("in_time",))
+@measures.measure("nutrition.menus_published", on=MenuPublished, dims={"in_time": "YesNo"})
 def menus_published(event: MenuPublished, recorded: Recorded) -> Iterable[Fact]:
     """A week's menu counts once: a corrected version supersedes, it does not add."""
     if event.version > 1:

@@ -31,7 +31,7 @@ def posts_unfilled(event: Establishing, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(count=event.unfilled_change)] if event.unfilled_change else []
 
 
-@measures.measure("organisation.appointments", on=StaffAppointed, dims=("role",))
+@measures.measure("organisation.appointments", on=StaffAppointed, dims={"role": "Role"})
 def appointments(event: StaffAppointed, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(dims={"role": event.role})]
 

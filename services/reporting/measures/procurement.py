@@ -51,25 +51,33 @@ def budget_committed(
 
 
 @measures.measure(
-    "procurement.budget_spent", on=BudgetSpent, unit="CNY", dims=("fund",), shows="amount"
+    "procurement.budget_spent", on=BudgetSpent, unit="CNY", dims={"fund": "Fund"}, shows="amount"
 )
 def budget_spent(event: BudgetSpent, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(amount=event.amount_cny, dims={"fund": event.fund})]
 
 
-@measures.measure("procurement.requisitions_submitted", on=RequisitionSubmitted, dims=("category",))
+@measures.measure(
+    "procurement.requisitions_submitted", on=RequisitionSubmitted, dims={"category": "Category"}
+)
 def requisitions_submitted(event: RequisitionSubmitted, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(amount=event.amount_cny, dims={"category": event.category})]
 
 
-@measures.measure("procurement.purchases_approved", on=PurchaseApproved, dims=("category", "fund"))
+@measures.measure(
+    "procurement.purchases_approved",
+    on=PurchaseApproved,
+    dims={"category": "Category", "fund": "Fund"},
+)
 def purchases_approved(event: PurchaseApproved, recorded: Recorded) -> Iterable[Fact]:
     """Its quantity: days from submission to approval."""
     dims = {"category": event.category, "fund": event.fund}
     return [Fact(amount=event.amount_cny, quantity=Decimal(event.days), dims=dims)]
 
 
-@measures.measure("procurement.requisitions_withdrawn", on=RequisitionWithdrawn, dims=("category",))
+@measures.measure(
+    "procurement.requisitions_withdrawn", on=RequisitionWithdrawn, dims={"category": "Category"}
+)
 def requisitions_withdrawn(event: RequisitionWithdrawn, recorded: Recorded) -> Iterable[Fact]:
     """While waiting for approval; a draft was never asked for, an approved one was bought."""
     if event.withdrawn_from != "submitted":
@@ -77,18 +85,20 @@ def requisitions_withdrawn(event: RequisitionWithdrawn, recorded: Recorded) -> I
     return [Fact(amount=event.amount_cny, dims={"category": event.category})]
 
 
-@measures.measure("procurement.requisitions_rejected", on=RequisitionRejected, dims=("category",))
+@measures.measure(
+    "procurement.requisitions_rejected", on=RequisitionRejected, dims={"category": "Category"}
+)
 def requisitions_rejected(event: RequisitionRejected, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(amount=event.amount_cny, dims={"category": event.category})]
 
 
-@measures.measure("procurement.steps_taken", on=RequisitionStepApproved, dims=("role",))
+@measures.measure("procurement.steps_taken", on=RequisitionStepApproved, dims={"role": "Role"})
 def steps_taken(event: RequisitionStepApproved, recorded: Recorded) -> Iterable[Fact]:
     """Its quantity: minutes for which the step had waited."""
     return [Fact(quantity=Decimal(event.waited_minutes), dims={"role": event.role})]
 
 
-@measures.measure("procurement.splits_suspected", on=SplitSuspected, dims=("category",))
+@measures.measure("procurement.splits_suspected", on=SplitSuspected, dims={"category": "Category"})
 def splits_suspected(event: SplitSuspected, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(amount=event.total_cny, dims={"category": event.category})]
 

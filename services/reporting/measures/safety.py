@@ -29,7 +29,9 @@ FULL_SCHOOL = "full_school"
 type Inspected = InspectionPassed | InspectionFailed
 
 
-@measures.measure("safety.hazards_found", on=(HazardFound, HazardDismissed), dims=("category",))
+@measures.measure(
+    "safety.hazards_found", on=(HazardFound, HazardDismissed), dims={"category": "HazardCategory"}
+)
 def hazards_found(event: HazardFound | HazardDismissed, recorded: Recorded) -> Iterable[Fact]:
     if isinstance(event, HazardFound):
         return [Fact(dims={"category": event.category})]
@@ -37,13 +39,19 @@ def hazards_found(event: HazardFound | HazardDismissed, recorded: Recorded) -> I
     return [Fact(count=-1, dims={"category": event.category}, day=found_on)]
 
 
-@measures.measure("safety.hazards_closed", on=HazardClosed, dims=("category", "on_time"))
+@measures.measure(
+    "safety.hazards_closed",
+    on=HazardClosed,
+    dims={"category": "HazardCategory", "on_time": "YesNo"},
+)
 def hazards_closed(event: HazardClosed, recorded: Recorded) -> Iterable[Fact]:
     on_time = "yes" if event.on_time else "no"
     return [Fact(dims={"category": event.category, "on_time": on_time})]
 
 
-@measures.measure("safety.hazards_found_and_closed", on=HazardClosed, dims=("category",))
+@measures.measure(
+    "safety.hazards_found_and_closed", on=HazardClosed, dims={"category": "HazardCategory"}
+)
 def hazards_found_and_closed(event: HazardClosed, recorded: Recorded) -> Iterable[Fact]:
     """Counts on the day on which it was found."""
     found_on = business_day(event.found_at.astimezone(UTC))
@@ -56,14 +64,20 @@ measures.derived(
 measures.derived("safety.hazards_closed_on_time", "safety.hazards_closed", where={"on_time": "yes"})
 
 
-@measures.measure("safety.hazards_overdue", on=HazardOverdue, dims=("category", "level"))
+@measures.measure(
+    "safety.hazards_overdue",
+    on=HazardOverdue,
+    dims={"category": "HazardCategory", "level": "Level"},
+)
 def hazards_overdue(event: HazardOverdue, recorded: Recorded) -> Iterable[Fact]:
     """How often lateness was said, by the level at which it was."""
     return [Fact(dims={"category": event.category, "level": str(event.level)})]
 
 
 @measures.measure(
-    "safety.inspections", on=(InspectionPassed, InspectionFailed), dims=("kind", "result")
+    "safety.inspections",
+    on=(InspectionPassed, InspectionFailed),
+    dims={"kind": "ProgrammeKind", "result": "InspectionStatus"},
 )
 def inspections(event: Inspected, recorded: Recorded) -> Iterable[Fact]:
     result = "passed" if isinstance(event, InspectionPassed) else "failed"
@@ -77,7 +91,7 @@ def failed_items(event: InspectionFailed, recorded: Recorded) -> Iterable[Fact]:
 
 @measures.measure(
     "safety.inspection_points_full", on=(InspectionPassed, InspectionFailed), unit="point",
-    dims=("kind",), shows="quantity",
+    dims={"kind": "ProgrammeKind"}, shows="quantity",
 )  # fmt: skip
 def inspection_points_full(event: Inspected, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(quantity=event.full, dims={"kind": event.kind})]
@@ -92,7 +106,7 @@ def full_school_inspections(
     return [Fact()] if event.kind == FULL_SCHOOL else []
 
 
-@measures.measure("safety.checks", on=SafetyCheckDone, dims=("kind",))
+@measures.measure("safety.checks", on=SafetyCheckDone, dims={"kind": "ProgrammeKind"})
 def checks(event: SafetyCheckDone, recorded: Recorded) -> Iterable[Fact]:
     """Checks without a checklist; going through the whole school is counted by itself."""
     return [Fact(dims={"kind": event.kind})] if event.kind != FULL_SCHOOL else []
