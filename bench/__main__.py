@@ -27,7 +27,9 @@ async def main(names: list[str], *, quick: bool) -> int:
     save(rows)
     return 0
 
+
 if __name__ == "__main__":
     import uvloop
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as r:
         r.run(main([a for a in sys.argv[1:] if a[0] != "-"], quick="--quick" in sys.argv))

@@ -134,7 +134,9 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 async def bare_rate(pool: Pool, inserts: int) -> float:
     """One-row INSERTs a second, each in its own transaction, on 32 connections at once."""
     previous, amount = Decimal(1_000_000), Decimal(1234)
-    event = BudgetAmended(line="a", amount_cny=amount, previous_cny=previous, reason="按实际调整预算")
+    event = BudgetAmended(
+        line="a", amount_cny=amount, previous_cny=previous, reason="按实际调整预算"
+    )
     data, school = msgspec.json.encode(event), uuid7()
 
     async def caller(times: int) -> None:

@@ -143,7 +143,9 @@ def save(rows: Sequence[Row], path: Path = RESULT) -> None:
         known = {row.name: row for row in msgspec.json.decode(path.read_bytes(), type=_Saved).rows}
     known |= {row.name: row for row in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(_Saved(list(known.values()))), indent=1))
+    path.write_bytes(
+        msgspec.json.format(msgspec.json.encode(_Saved(list(known.values()))), indent=1)
+    )
 
 
 class _Saved(msgspec.Struct):

@@ -30,6 +30,8 @@ from shared.kernel import (
     Recorded,
     Refused,
     Send,
+    View,
+    ViewOf,
 )  # fmt: skip
 from shared.organisation import HeldPost, Level, Unit, allowed
 from shared.store import EVENT_BYTES_MAX, NewEvent, Stream
@@ -114,6 +116,7 @@ class Known:
     def __init__(self) -> None:
         self.streams: dict[UUID, Stream | None] = {}
         self.before: dict[UUID, int] = {}
+        self._rows: dict[tuple[ViewOf, int], tuple[Stream, Mapping[str, View]]] = {}
 
     def load(self, found: Mapping[UUID, Stream | None]) -> None:
         """Takes in streams as they are in the log (None: there is none)."""
@@ -129,6 +132,15 @@ class Known:
             return self.streams[id_]
         except KeyError:
             raise Missing([id_]) from None
+
+    def rows(self, view: ViewOf, stream: Stream) -> Mapping[str, View]:
+        """The view's rows of a stream, made once for answer and table. The stream is kept with
+        them, so that its `id` stays its own.
+        """
+        name = (view, id(stream))
+        if name not in self._rows:
+            self._rows[name] = stream, view.rows(stream.state, stream.last)
+        return self._rows[name][1]
 
 
 class Decider:

@@ -105,7 +105,7 @@ def _command(rt: Runtime, decision: Decision) -> Endpoint:
             raise invalid(error, rt.words) from error
         step = Step(decision, _stream_id(decision, command, stream), command, _expected(request))
         _refuse_future(rt, command)
-        await _wait_for(rt, request)
+        await wait_for(rt, request)
         answer = await rt.writer.ask(
             Request([step], person, trace=observe.traceparent()),
             Key(person, key, f"{decision.name}:{named or ''}", fingerprint(body)),
@@ -133,7 +133,7 @@ def _batch(rt: Runtime) -> Endpoint:
             raise Problem("body_not_json") from error
         if len(batch.commands) > BATCH_MAX:
             raise Problem("too_many_commands", field="commands", count_max=BATCH_MAX)
-        await _wait_for(rt, request)
+        await wait_for(rt, request)
         trace = observe.traceparent()
         answers = await asyncio.gather(
             *(_row(rt, by_name, row, person, trace) for row in batch.commands)
@@ -248,7 +248,7 @@ def _history(rt: Runtime, view: ViewOf) -> Endpoint:
 
 async def _scope(rt: Runtime, view: ViewOf, request: HttpRequest) -> str:
     person = await rt.tokens.person(request.headers.get("authorization"))
-    await _wait_for(rt, request)
+    await wait_for(rt, request)
     return await scope_of(rt.directory, person, view.allow)
 
 
@@ -360,7 +360,7 @@ def _whole(text: str, field: str) -> int:
     return int(text)
 
 
-async def _wait_for(rt: Runtime, request: HttpRequest) -> None:
+async def wait_for(rt: Runtime, request: HttpRequest) -> None:
     """Waits until what `Houqin-After: <service>;<order key>` names has arrived here (at most 5 s):
     in every consumer of that service's topic, and in this process's own copy of units and posts.
     """

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -304,26 +304,34 @@ def _statement(
         ("born", Part(_BORN, tuple(_columns(born, Move)[n] for n in (0, 1, 2, 4))), len(born)),
         ("kept", Part(_KEPT, tuple(_columns(keys, NewKey))), len(keys)),
     ]
+    met = [one for one in checked if one[2] or one[0] == "placed"]
+    every = [part for _, part, _ in met] + list(parts)
+    arguments = [argument for part in every for argument in part.arguments]
+    arguments += [wanted for _, _, wanted in met]
+    shape = tuple((part.sql, len(part.arguments)) for part in every)
+    return _text(tuple(name for name, _, _ in met), shape), arguments
+
+
+@lru_cache(1024)
+def _text(checked: tuple[str, ...], shape: tuple[tuple[str, int], ...]) -> str:
+    """The statement of so many checked writes and further ones; what they should meet comes last
+    among the arguments.
+    """
     named: list[str] = []
-    checks: list[str] = []
-    arguments: list[Any] = []
-    for name, part, wanted in checked:
-        if wanted or name == "placed":
-            named.append(_placed(name, part, arguments))
-            arguments.append(wanted)
-            checks.append(f"must_be((select count(*) from {name}), ${len(arguments)})")
-    named += [_placed(f"part_{n}", part, arguments) for n, part in enumerate(parts)]
-    text = (
+    count = 0
+    for n, (sql, size) in enumerate(shape):
+        marks = [f"${count + m}" for m in range(1, size + 1)]
+        name = checked[n] if n < len(checked) else f"part_{n - len(checked)}"
+        named.append(f"{name} as ({sql.format(*marks)})")
+        count += size
+    checks = [
+        f"must_be((select count(*) from {name}), ${count + n})"
+        for n, name in enumerate(checked, start=1)
+    ]
+    return (
         f"with {', '.join(named)} select placed.id, placed.tx, placed.seq, checked.*"
         f" from (select {', '.join(checks)}) as checked left join placed on true"
     )
-    return text, arguments
-
-
-def _placed(name: str, part: Part, arguments: list[Any]) -> str:
-    marks = [f"${len(arguments) + n}" for n in range(1, len(part.arguments) + 1)]
-    arguments.extend(part.arguments)
-    return f"{name} as ({part.sql.format(*marks)})"
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], row: type[NamedTuple]) -> list[list[Any]]:

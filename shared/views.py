@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from shared.kernel import Refused, ViewOf
+from shared.kernel import Refused, View, ViewOf
 from shared.signature import hints_of, without_none
 from shared.store import Connection, Part, Stream, fold
 
@@ -129,19 +129,20 @@ async def rebuild(connection: Connection, view: ViewOf) -> int:
         after, total = ids[-1], total + len(ids)
 
 
-def encode_rows(view: ViewOf, stream: Stream) -> list[dict[str, Any]]:
-    """The view's rows of one stream, as they are stored."""
-    return [
-        {"stream": stream.id, "key": key, "version": stream.version, **msgspec.structs.asdict(row)}
-        for key, row in view.rows(stream.state, stream.last).items()
-    ]
+type Shows = Callable[[ViewOf, Stream], Mapping[str, View]]
+"""Gives a view's rows of one stream, by key."""
 
 
-def answer_rows(view: ViewOf, stream: Stream) -> list[dict[str, Any]]:
+def rows_now(view: ViewOf, stream: Stream) -> Mapping[str, View]:
+    """The view's rows of a stream as it is."""
+    return view.rows(stream.state, stream.last)
+
+
+def answer_rows(view: ViewOf, stream: Stream, shows: Shows = rows_now) -> list[dict[str, Any]]:
     """The view's rows of one stream, as the API answers them."""
     return [
         {"id": stream.id, **msgspec.structs.asdict(row), **({"key": key} if view.many else {})}
-        for key, row in view.rows(stream.state, stream.last).items()
+        for key, row in shows(view, stream).items()
     ]
 
 
@@ -167,9 +168,13 @@ def _delete(view: ViewOf) -> str:
     )
 
 
-def parts(view: ViewOf, streams: Sequence[Stream]) -> list[Part]:
+def parts(view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now) -> list[Part]:
     """What brings the view's rows of `streams` up to date; the second where rows may go."""
-    rows = [row for stream in streams for row in encode_rows(view, stream)]
+    rows = [
+        {"stream": stream.id, "key": key, "version": stream.version, **msgspec.structs.asdict(row)}
+        for stream in streams
+        for key, row in shows(view, stream).items()
+    ]
     made: list[Part] = []
     if rows:
         made.append(Part(_upsert(view), (msgspec.json.encode(rows).decode(),)))

@@ -7,7 +7,6 @@ by itself. A group that loses a race writes nothing and is decided anew, one req
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -187,7 +186,7 @@ class Writer:
         self.committed()
         for (asked, item), answer in zip(decided, answers, strict=True):
             place = "{}.{}".format(*places[item.events[-1].id]) if item.events else None
-            asked.answer(copy.replace(answer, position=self._position(place)))
+            asked.answer(Answer(answer.status, answer.body, answer.etag, self._position(place)))
 
     def _position(self, place: str | None) -> str | None:
         return f"{self.service.name};{self.epoch}.{place}" if place else None
@@ -310,7 +309,7 @@ class Writer:
             part
             for name, streams in by_aggregate.items()
             for view in self.aggregates[name].views
-            for part in views.parts(view, streams)
+            for part in views.parts(view, streams, known.rows)
         ]
         parts += self._due(by_aggregate)
         if not events and not keys:
@@ -365,7 +364,7 @@ class Writer:
         }  # fmt: skip
         shown = self.aggregates[stream.aggregate].views[:1]
         for view in shown:
-            rows = views.answer_rows(view, stream)
+            rows = views.answer_rows(view, stream, known.rows)
             result["row"] = rows if view.many else (rows[0] if rows else None)
         return result
 

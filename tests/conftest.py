@@ -2,7 +2,8 @@
 
 `postgres` is the DSN of a fresh, empty database per test module; `pool` is on a fresh database with
 the kernel's tables, per test; `kafka` is the bootstrap address; `config` names a topic prefix of
-its own, so that tests do not see each other's events.
+its own, so that tests do not see each other's events. `world` is the whole platform, every service
+a process.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import pytest
 
 from shared import store
 from shared.config import Settings
+from tests.world import World, entered
 
 ROOT = Path(__file__).parent.parent
 START_S = 120.0
@@ -142,3 +144,10 @@ async def pool(database: str) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
 def config(database: str, kafka: str) -> Settings:
     prefix = f"t{uuid4().hex[:8]}"
     return Settings(database=database, kafka=kafka, topic_prefix=prefix, partitions=3)
+
+
+@pytest.fixture(scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """The whole platform as processes, shared by the journeys and the faults."""
+    async with entered(tmp_path_factory.mktemp("world")) as made:
+        yield made

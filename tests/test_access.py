@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import enum
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -106,11 +106,12 @@ def example(hint: Any, depth: int = 0) -> Any:
     return made(kind, depth + 1)
 
 
-def made(kind: type[Any], depth: int = 0, **chosen: Any) -> Any:
+def made(kind: type[Any], depth: int = 0, chosen: Mapping[str, Any] | None = None) -> Any:
     """A struct with an example in every field, some of them chosen."""
     hints = {name: hint for name, hint in hints_of(kind).items() if "ClassVar" not in str(hint)}
     values = {name: example(hint, depth) for name, hint in hints.items()}
-    return kind(**values | {name: value for name, value in chosen.items() if name in hints})
+    picked = {name: value for name, value in (chosen or {}).items() if name in hints}
+    return kind(**values | picked)
 
 
 # The units that events name: whoever the thing is about is the school.
@@ -151,7 +152,7 @@ class Placed:
         """What starts it, and one of each event that may follow, so that its lists have rows."""
         state: Any = None
         for kind in self.aggregate.events.values():
-            event = made(kind, **NAMED | self.chosen)
+            event = made(kind, chosen=NAMED | self.chosen)
             try:
                 if state is not None and self.aggregate.evolve(None, event):
                     continue

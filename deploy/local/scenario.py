@@ -266,6 +266,12 @@ class Expected(Node):
     invented: bool = False
 
 
+class Watched(Both):
+    """A thing whose history is shown after the table, and what to call it there."""
+
+    thing: str
+
+
 class Scenario(Node):
     """The whole file."""
 
@@ -278,8 +284,7 @@ class Scenario(Node):
     rules: tuple[RuleEntry, ...] = ()
     commands: tuple[Entry, ...] = ()
     expected: tuple[Expected, ...] = ()
-    watch: tuple[Code, ...] = ()
-    """Names of things whose history is shown after the table."""
+    watch: tuple[Watched, ...] = ()
 
     @field_validator("timezone")
     @classmethod

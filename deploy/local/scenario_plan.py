@@ -233,11 +233,11 @@ class Planner:
                 self.ground.complain(
                     figure.line_of("value"), "值应是数", "the value must be a number"
                 )
-        for name in self.scenario.watch:
-            if name not in scope.names:
+        for watched in self.scenario.watch:
+            if not isinstance(scope.names.get(watched.thing), Ref):
                 self.ground.complain(
-                    self.scenario.line_of("watch"), f"没有叫 {name} 的东西",
-                    f"nothing is called {name}",
+                    watched.line_of("thing"), f"没有叫 {watched.thing} 的东西",
+                    f"nothing is called {watched.thing}",
                 )  # fmt: skip
 
 

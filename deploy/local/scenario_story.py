@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from deploy.local.scenario import Watched
 from deploy.local.scenario_figures import aligned
 from deploy.local.scenario_plan import Plan
 from deploy.local.scenario_run import Entered
-from deploy.local.scenario_values import Ref
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -25,16 +25,29 @@ class Story:
     ) -> None:
         self.urls, self.client, self.headers = urls, client, headers
 
-    async def told(self, names: Sequence[str], plan: Plan, entered: Entered) -> list[str]:
-        """The lines of all of it."""
+    async def told(self, watched: Sequence[Watched], plan: Plan, entered: Entered) -> list[str]:
+        """Every step of the things that are watched, then the alerts."""
         made: list[str] = []
-        for name in names:
-            ref = plan.names[name]
-            if isinstance(ref, Ref):
-                one, id_ = plan.find(ref.key), entered.answers[ref.key]["id"]
-                steps = await self._history(one.service, one.operation, id_)
-                made += ["", f"{name} · {one.service}", *(f"  {line}" for line in steps)]
-        return made
+        for one in watched:
+            ref = plan.names[one.thing]
+            began, id_ = plan.find(ref.key), entered.answers[ref.key]["id"]
+            steps = await self._history(began.service, began.operation, id_)
+            made += ["", f"{one.zh} · {one.en}", *(f"  {step}" for step in steps)]
+        return [*made, *await self._alerts(plan)]
+
+    async def _alerts(self, plan: Plan) -> list[str]:
+        """What reporting says that somebody must answer for, the latest first."""
+        names = {str(plan.units[code]): unit.name for code, unit in plan.entries.items()}
+        found = await self._get(f"{self.urls['reporting']}/reporting/alerts?sort=-raised_at")
+        made: list[str] = []
+        for alert in found["items"]:
+            where = names.get(alert["organisation"], alert["organisation"])
+            made += [
+                f"  {alert['happened_on']}  {where}  {alert['rule']} ({alert['severity']})",
+                f"    {alert['why_zh']}",
+                f"    {alert['why_en']}",
+            ]
+        return ["", "告警 · alerts", *made] if made else []
 
     async def _history(self, service: str, operation: str, id_: str) -> list[str]:
         """Every event of the thing that an operation began: when, who, what."""

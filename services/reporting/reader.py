@@ -33,7 +33,7 @@ ROLL_S = 5.0
 """How long a reader who asks for the latest waits for the tree to be rolled."""
 
 _REACH = """
-       max(c.applied_at) as applied_at,
+select c.topic, max(c.applied_at) as applied_at,
        case when bool_and(c.current_at is not null) then min(c.current_at) end as current_at,
        array(select k.key from parked_key k where k.consumer = c.consumer and k.topic = c.topic)
            as waiting
@@ -51,7 +51,7 @@ class Reader:
         """The person who asks; waits for what `Houqin-After` names."""
         person = await self.rt.tokens.person(request.headers.get("authorization"))
         if "houqin-after" in request.headers:
-            await http._wait_for(self.rt, request)  # noqa: SLF001 - the one way to wait
+            await http.wait_for(self.rt, request)
             await self._rolled()
         return person
 

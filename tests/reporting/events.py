@@ -12,8 +12,27 @@ import asyncpg
 import msgspec
 
 from shared.envelope import Delivered, encode, key_of, partition_of
+from shared.organisation import Role
 
 PARTITIONS = 4
+
+PROVINCE, NORTH, SOUTH, TOWN, ONE, TWO, CAMPUS = (
+    # The lowest first, so that the order of ids is no order of the tree.
+    UUID(int=n)
+    for n in range(107, 100, -1)
+)
+START = date(2000, 1, 1)
+DAY = date(2026, 9, 7)
+TREE = [
+    (PROVINCE, 1, None, START), (NORTH, 3, PROVINCE, START), (SOUTH, 3, PROVINCE, START),
+    (TOWN, 4, NORTH, START), (ONE, 5, TOWN, START), (TWO, 5, SOUTH, START), (CAMPUS, 6, ONE, START),
+]  # fmt: skip
+
+POSTS = [
+    ("governor", PROVINCE, Role.BUREAU_OFFICER), ("north", NORTH, Role.BUREAU_OFFICER),
+    ("south", SOUTH, Role.INSPECTOR), ("head", ONE, Role.PRINCIPAL),
+    ("parent", ONE, Role.PARENTS_COMMITTEE), ("cook", TWO, Role.COOK),
+]  # fmt: skip
 _sequence = itertools.count(1)
 
 
@@ -51,12 +70,14 @@ def came(
 
 def repair(organisation: UUID, kind: str = "lamp", **more: Any) -> Delivered:
     """A repair signed for."""
-    fields = {
+    fields: dict[str, Any] = {
         "kind": kind, "quantity": 1, "urgency": "normal", "cost_cny": "12.50",
         "response_minutes": 10, "finish_minutes": 60, "responded_in_time": True,
         "finished_in_time": True,
     }  # fmt: skip
-    envelope = {name: more.pop(name) for name in ("at", "recorded_at") if name in more}
+    envelope: dict[str, Any] = {
+        name: more.pop(name) for name in ("at", "recorded_at") if name in more
+    }
     return came("assets", "RepairSigned", organisation, **envelope, **(fields | more))
 
 
@@ -84,3 +105,12 @@ async def put_tree(
             [(unit, since, parent, version) for unit, _, parent, since in rows],
         )
     return version
+
+
+async def put_post(pool: asyncpg.Pool[asyncpg.Record], person: str, unit: UUID, role: Role) -> None:
+    """A post in the local copy, held since long ago."""
+    await pool.execute(
+        "insert into post (id, person, unit, role, since) values ($1, $2, $3, $4, $5)",
+        uuid4(), person, unit, role.value, START,
+    )  # fmt: skip
+    await pool.execute("update directory_state set version = version + 1, posts = version + 1")

@@ -21,24 +21,26 @@ from services.reporting.figures.tree import Tree
 from services.reporting.measures import measures
 from shared.envelope import Delivered, Unappliable
 from shared.store import Conflict
-from tests.reporting.events import came, put_tree, repair
+from tests.reporting.events import (
+    CAMPUS,
+    DAY,
+    NORTH,
+    ONE,
+    PROVINCE,
+    SOUTH,
+    START,
+    TOWN,
+    TREE,
+    TWO,
+    came,
+    put_tree,
+    repair,
+)
 from tests.reporting.figures import counted, kept, take
 
 pytestmark = pytest.mark.stack
 
 type Pool = asyncpg.Pool[asyncpg.Record]
-
-PROVINCE, NORTH, SOUTH, TOWN, ONE, TWO, CAMPUS = (
-    # The lowest first, so that the order of ids is no order of the tree.
-    UUID(int=n)
-    for n in range(107, 100, -1)
-)
-START = date(2000, 1, 1)
-DAY = date(2026, 9, 7)
-TREE = [
-    (PROVINCE, 1, None, START), (NORTH, 3, PROVINCE, START), (SOUTH, 3, PROVINCE, START),
-    (TOWN, 4, NORTH, START), (ONE, 5, TOWN, START), (TWO, 5, SOUTH, START), (CAMPUS, 6, ONE, START),
-]  # fmt: skip
 
 
 def at(day: date) -> datetime:

@@ -207,9 +207,7 @@ class Requisition(State):
         return tuple(name for name in people if name is not None)
 
 
-def evolve(
-    state: Requisition | None, event: RequisitionEvent
-) -> Requisition:
+def evolve(state: Requisition | None, event: RequisitionEvent) -> Requisition:
     """The requisition after one more event."""
     if isinstance(event, RequisitionRaised):
         return Requisition(
