@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append
+from bench import append, web
 from bench.place import Place, rounds_wanted
 from bench.rows import Row, save, table
 
@@ -15,6 +15,8 @@ type Measurement = Callable[[Place], Awaitable[list[Row]]]
 MEASUREMENTS: dict[str, Measurement] = {
     "append": append.append,
     "batch": append.batch,
+    "http": web.http,
+    "http-batch": web.batch,
 }
 
 

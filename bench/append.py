@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 
 from bench.place import Place, Pool
 from bench.rows import Row, compared, interleaved, percentile, plain
-from bench.world import keep_current, settle, world
+from bench.world import World, keep_current, settle, world
 from services.procurement import procurement
 from services.procurement.budget import (
     AdoptBudget,
@@ -32,6 +32,7 @@ from shared import store
 from shared.config import Settings
 from shared.decide import Request, Step
 from shared.directory import Directory
+from shared.service import prepare_database
 from shared.writer import Key, Writer
 
 AT_ONCE = 32
@@ -47,7 +48,8 @@ class Bench:
 
     writer: Writer
     schools: Sequence[UUID]
-    marks: "count[int]" = field(default_factory=count)
+    person: str
+    marks: count[int] = field(default_factory=count)
     latencies_s: list[float] = field(default_factory=list)
 
     def adoption(self, school: UUID) -> tuple[Request, Key]:
@@ -64,8 +66,14 @@ class Bench:
 
     def _asked(self, stream: UUID, command: AdoptBudget | AmendBudget) -> tuple[Request, Key]:
         decision = budgets.decisions[type(command)]
-        key = Key(PERSON, str(uuid7()), f"{decision.name}:{stream}", b"0123456789abcdef")
-        return Request([Step(decision, stream, command)], PERSON), key
+        key = Key(self.person, str(uuid7()), f"{decision.name}:{stream}", b"0123456789abcdef")
+        return Request([Step(decision, stream, command)], self.person), key
+
+    async def fill(self) -> None:
+        """Five events for each school."""
+        await asyncio.gather(*(self.writer.ask(*self.adoption(one)) for one in self.schools))
+        await self.batch_rate(EVENTS_BEFORE - 1, len(self.schools))
+        await self.writer.pool.execute("vacuum analyze")
 
     async def rate(self, commands: int) -> float:
         """Commands a second with 32 callers, each asking again once it is answered."""
@@ -94,27 +102,39 @@ class Bench:
 
 
 @asynccontextmanager
+async def writing(pool: Pool, made: World, person: str) -> AsyncIterator[Bench]:
+    """A writer that may decide for every school of a tree."""
+    await settle(pool, made, person)
+    await keep_current(pool)
+    directory = Directory(pool, procurement.name)
+    await directory.refresh()
+    await directory.posts_of(person)
+    writer = Writer(procurement, pool, directory, Settings())
+    await writer.start()
+    keeper = asyncio.create_task(_keep(pool, directory))
+    try:
+        yield Bench(writer, made.schools, person)
+    finally:
+        keeper.cancel()
+        await writer.stop()
+
+
+async def adopted(pool: Pool, made: World, person: str) -> None:
+    """Makes procurement's tables, and budgets with five events each."""
+    await prepare_database(procurement, pool)
+    async with writing(pool, made, person) as bench:
+        await bench.fill()
+
+
+@asynccontextmanager
 async def prepared(place: Place) -> AsyncIterator[Bench]:
     """Budgets of 2,000 schools with five events each, and the writer that wrote them."""
-    made = world(place.size(STREAMS, 200))
-    async with place.database("bench_append", procurement, 4) as pool:
-        await settle(pool, made, PERSON)
-        await keep_current(pool)
-        directory = Directory(pool, procurement.name)
-        await directory.refresh()
-        await directory.posts_of(PERSON)
-        writer = Writer(procurement, pool, directory, Settings())
-        await writer.start()
-        bench = Bench(writer, made.schools)
-        keeper = asyncio.create_task(_keep(pool, directory))
-        try:
-            await asyncio.gather(*(writer.ask(*bench.adoption(school)) for school in made.schools))
-            await bench.batch_rate(EVENTS_BEFORE - 1, len(made.schools))
-            await pool.execute("vacuum analyze")
-            yield bench
-        finally:
-            keeper.cancel()
-            await writer.stop()
+    async with (
+        place.database("bench_append", procurement, 4) as pool,
+        writing(pool, world(place.size(STREAMS, 200)), PERSON) as bench,
+    ):
+        await bench.fill()
+        yield bench
 
 
 async def _keep(pool: Pool, directory: Directory) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import random
+import sys
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import asyncpg
+import httpx
 
-from deploy.local.supervisor import RUN, Stack
+from deploy.local.instance import is_free
+from deploy.local.process import Process
+from deploy.local.supervisor import ROOT, RUN, Stack
+from deploy.local.token import demo_password, fetch_token
 from shared import store
-from shared.service import prepare_database
 from shared.kernel import Service
+from shared.service import prepare_database
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 
@@ -42,13 +48,65 @@ class Place:
         return small if self.quick else whole
 
     async def stores(self) -> Stack:
-        """Postgres and Kafka, started when first asked for."""
+        """Postgres, Kafka and the identity provider, started when first asked for."""
         if self.stack is None:
             stack = Stack(FOLDER / "stores", (), progress=lambda _: None)
             self._exits.push_async_callback(stack.stop)
-            await stack.start_parts()
+            await stack.start()
             self.stack = stack
         return self.stack
+
+    async def token(self, person: str) -> str:
+        """A token of a demonstration person, from the real provider."""
+        stack = await self.stores()
+        return await fetch_token(stack.urls["provider"], person, demo_password(person))
+
+    @asynccontextmanager
+    async def process(
+        self, name: str, *module: str, port: int, env: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Process]:
+        """A Python module as a process of its own that answers on a port."""
+        folder = FOLDER / "processes"
+        mark = f"houqin={folder}:{name}"
+        process = Process(
+            name=name,
+            command=[sys.executable, "-X", mark, "-m", *module],
+            mark=mark,
+            log=folder / f"{name}.log",
+            pid_file=folder / f"{name}.json",
+            env={**os.environ, **(env or {})},
+            cwd=ROOT,
+        )
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def answers() -> bool:
+                try:
+                    return (await client.get(f"http://127.0.0.1:{port}/ready")).is_success
+                except httpx.HTTPError:
+                    return False
+
+            await process.start()
+            try:
+                await process.until_ready(answers, 60)
+                yield process
+            finally:
+                await process.stop()
+
+    async def environment(self, dsn: str, port: int, prefix: str) -> dict[str, str]:
+        """What a service's process is told of its surroundings."""
+        stack = await self.stores()
+        issuer = stack.urls["provider"]
+        return {
+            "HOUQIN_DATABASE": dsn,
+            "HOUQIN_KAFKA": stack.kafka,
+            "HOUQIN_PORT": str(port),
+            "HOUQIN_ISSUER": issuer,
+            "HOUQIN_JWKS_URL": f"{issuer}/jwks",
+            "HOUQIN_TOPIC_PREFIX": prefix,
+            "HOUQIN_ADMINISTRATORS": "administrator",
+            "HOUQIN_STATE": str(FOLDER / "state"),
+            "HOUQIN_LOG_LEVEL": "WARNING",
+        }
 
     async def dsn(self, name: str) -> str:
         """The DSN of a fresh database of that name."""
@@ -75,3 +133,8 @@ class Place:
 def rounds_wanted(*, quick: bool) -> int:
     """How often each side is measured: ROUNDS, else 5, with `--quick` once."""
     return int(os.environ.get("ROUNDS", "1" if quick else "5"))
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    return next(port for port in iter(lambda: random.randint(20_000, 32_000), 0) if is_free(port))

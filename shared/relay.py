@@ -24,11 +24,9 @@ from aiokafka.errors import KafkaError
 from shared.config import Settings
 from shared.envelope import encode, key_of, partition_of
 from shared.failpoint import failpoint
+from shared.locks import Lock
 from shared.observe import log
 from shared.store import Connection, epoch_of
-
-LEADER_LOCK = 7002
-"""The advisory lock of the relay's leader in its service's database."""
 
 BATCH_BYTES_MAX = 512 * 1024
 """Of one Kafka batch before compression; an event of 256 kB still fits below the broker's 1 MB."""
@@ -132,7 +130,7 @@ class Relay:
         """Takes the lead if it is free (asked by polling: a session that waits in
         `pg_advisory_lock` would hold vacuum back), then sends until something fails.
         """
-        if not await connection.fetchval("select pg_try_advisory_lock($1)", LEADER_LOCK):
+        if not await connection.fetchval("select pg_try_advisory_lock($1)", Lock.RELAY):
             return
         try:
             await self._begin(connection)
@@ -143,7 +141,7 @@ class Relay:
             await self._drop_producer()
             if not connection.is_closed():
                 with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await connection.execute("select pg_advisory_unlock($1)", LEADER_LOCK)
+                    await connection.execute("select pg_advisory_unlock($1)", Lock.RELAY)
 
     async def _begin(self, connection: Connection) -> None:
         row = await connection.fetchrow(

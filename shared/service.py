@@ -33,6 +33,7 @@ from shared.decide import SYSTEM, Request, Step
 from shared.directory import Directory, directory_consumer
 from shared.http import Endpoint
 from shared.kernel import Service
+from shared.locks import Lock
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics
 from shared.runtime import Runtime
@@ -82,7 +83,7 @@ async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record])
     own = SERVICES / service.name / "migrations"
     await store.migrate(pool, [Path(__file__).parent / "migrations", own])
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(7001)")
+        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
         await views.prepare(connection, service.views())
 
 

@@ -20,6 +20,7 @@ import asyncpg
 import msgspec
 
 from shared.kernel import Aggregate, Event, Recorded
+from shared.locks import Lock
 
 SNAPSHOT_EVERY = 100
 """A stream's state is kept beside the log each time its version passes a multiple of this."""
@@ -149,7 +150,7 @@ join unnest($2::text[], $3::text[]) as t(subject, key)
 async def migrate(pool: asyncpg.Pool[asyncpg.Record], folders: Sequence[Path]) -> None:
     """Applies every numbered SQL file not yet applied, one process at a time."""
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(7001)")
+        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
         await connection.execute(
             "create table if not exists migration (name text primary key,"
             " applied_at timestamptz not null default now())"

@@ -16,11 +16,9 @@ from uuid import UUID
 
 import asyncpg
 
+from shared.locks import Lock
 from shared.observe import log
 from shared.store import Connection
-
-LEADER_LOCK = 7003
-"""The advisory lock of the one process per service that fires its timers."""
 
 AGAIN_S = 30.0
 """A stream whose moment still stands after it was fired is fired again after this long."""
@@ -85,7 +83,7 @@ class Timers:
             await asyncio.sleep(self.idle_s)
 
     async def _lead(self, connection: Connection) -> None:
-        if not await connection.fetchval("select pg_try_advisory_lock($1)", LEADER_LOCK):
+        if not await connection.fetchval("select pg_try_advisory_lock($1)", Lock.TIMERS):
             return
         try:
             self.leading = True
@@ -97,7 +95,7 @@ class Timers:
             self.leading = False
             if not connection.is_closed():
                 with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await connection.execute("select pg_advisory_unlock($1)", LEADER_LOCK)
+                    await connection.execute("select pg_advisory_unlock($1)", Lock.TIMERS)
 
     async def _fire_due(self, connection: Connection) -> bool:
         """Hands over one batch; whether there was any."""

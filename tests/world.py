@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -245,7 +246,7 @@ class World:
             "reporting": "/reporting/alerts",
         }  # fmt: skip
         for path in lists.values():
-            await until(lambda path=path: self._reads(path), 60)
+            await until(partial(self._reads, path), 60)
 
     async def _reads(self, path: str) -> bool:
         answer = await self.api.get("administrator", path, after="organisation", limit=1)

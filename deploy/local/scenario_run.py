@@ -297,9 +297,9 @@ class Runner:
         """Waits until a service has taken in all that was entered anywhere, or patience ends: then
         whoever reads there says what is missing.
         """
-        for source in self.entered.positions:
-            after = self.entered.after(source)
-            await self._reached(self._batch_url(service), token, after or "")
+        url, positions = self._batch_url(service), self.entered.positions
+        afters = [self.entered.after(source) or "" for source in positions]
+        await asyncio.gather(*(self._reached(url, token, after) for after in afters))
 
     async def _reached(self, url: str, token: str, after: str) -> None:
         headers = {"Authorization": f"Bearer {token}", "Houqin-After": after}

@@ -297,6 +297,11 @@ class TestPlan:
                     at = one.body.get("occurred_at")
                     assert at is None or "2011-09-01" <= at < "2012-01-14"
 
+    def test_the_written_guide_is_a_scenario(self, tmp_path: Path) -> None:
+        guide = ZIXING.with_name("README.md").read_text(encoding="utf-8")
+        file = written(tmp_path, guide.partition("```yaml\n")[2].partition("```")[0], head="")
+        assert plan(file, read(file)).phases[-1].count == 162
+
 
 DOCUMENT = {
     "paths": {

@@ -30,14 +30,12 @@ from services.reporting.figures.fold import (
 )  # fmt: skip
 from services.reporting.figures.tree import Tree
 from shared.envelope import Delivered
+from shared.locks import Lock
 from shared.measure import Measures
 from shared.store import Conflict, Connection
 
 COPY_FROM = 1_000
 """From so many rows on a COPY is faster than arrays as parameters."""
-
-LOCK = 7002
-"""Advisory lock of whoever adds a partition to the archive."""
 
 _ADD = """
 on conflict (series, grain, day, place, lane) do update set
@@ -142,7 +140,7 @@ class Keeper:
         for month in months - self._months:
             after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
             async with self.pool.acquire() as connection, connection.transaction():
-                await connection.execute("select pg_advisory_xact_lock($1)", LOCK)
+                await connection.execute("select pg_advisory_xact_lock($1)", Lock.ARCHIVE)
                 await connection.execute(
                     f"create table if not exists archive_{month:%Y%m} partition of archive"
                     f" for values from ('{month}') to ('{after}')"
