@@ -66,7 +66,7 @@ class Consumer:
         group: str | None = None,
         batch: int = 5_000,
         poll_s: float = 0.1,
-        check_s: float = 1.0,
+        check_s: float = 0.5,
         stall_s: float = 30.0,
         session_timeout_s: float = 10.0,
         after_commit: Callable[[], None] | None = None,
@@ -247,7 +247,7 @@ class Consumer:
         self._assigned = True
 
     async def _watch(self, kafka: Any) -> None:
-        """Looks once a second, and when asked, how far Kafka reaches."""
+        """Looks every `check_s`, and when asked, how far Kafka reaches."""
         while True:
             self._look.clear()
             asked, partitions = time.monotonic(), list(self.effect.marks)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+from asyncpg.pgproto import pgproto
 from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -349,7 +350,7 @@ def fingerprint(body: bytes) -> bytes:
 
 def _uuid(text: str | UUID, field: str = "id") -> UUID:
     try:
-        return text if isinstance(text, UUID) else UUID(text)
+        return text if isinstance(text, UUID) else pgproto.UUID(text)
     except ValueError as error:
         raise Problem("not_found" if field == "id" else "filter_malformed", field=field) from error
 
@@ -361,22 +362,32 @@ def _whole(text: str, field: str) -> int:
 
 
 async def wait_for(rt: Runtime, request: HttpRequest) -> None:
-    """Waits until what `Houqin-After: <service>;<order key>` names has arrived here (at most 5 s):
-    in every consumer of that service's topic, and in this process's own copy of units and posts.
+    """Waits until what `Houqin-After: <service>;<order key>[;<organisation>]` names has arrived
+    here (at most 5 s): in every consumer of that service's topic, and in this process's own copy
+    of units and posts. With the organisation only its partition is waited for.
     """
     after = request.headers.get("houqin-after")
     if after is None:
         return
-    source, _, key = after.partition(";")
+    source, _, rest = after.partition(";")
+    key, _, owner = rest.partition(";")
     try:
-        position = position_of(key)
+        position, organisation = position_of(key), UUID(owner) if owner else None
     except ValueError as error:
         raise Problem("after_malformed", field="Houqin-After") from error
-    topic, partitions = rt.settings.topic(source), rt.settings.partitions
+    topic = rt.settings.topic(source)
     names = await rt.pool.fetch("select distinct consumer from consumed where topic = $1", topic)
-    for name in names:
-        if not await position_reached(rt.pool, name[0], topic, position, partitions=partitions):
-            raise Problem("after_unreached", field="Houqin-After")
+    reached = await asyncio.gather(
+        *(
+            position_reached(
+                rt.pool, name[0], topic, position,
+                partitions=rt.settings.partitions, organisation=organisation,
+            )
+            for name in names
+        )
+    )  # fmt: skip
+    if not all(reached):
+        raise Problem("after_unreached", field="Houqin-After")
     await rt.directory.refresh()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import structlog
@@ -16,7 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.requests import Request
@@ -56,7 +58,19 @@ DIRECTORY_AGE = Gauge(
 )
 
 _propagator = TraceContextTextMapPropagator()
-_tracer = trace.get_tracer("houqin")
+
+
+@dataclass(slots=True)
+class _Tracing:
+    """Our own provider, not the process's: the web framework would open a second span for each
+    request with that one. `share` of the traces that begin here are kept.
+    """
+
+    tracer: trace.Tracer
+    share: float = 0.0
+
+
+_tracing = _Tracing(trace.NoOpTracer())
 
 
 def configure(service: str, trace_share: float, log_level: str) -> None:
@@ -76,7 +90,7 @@ def configure(service: str, trace_share: float, log_level: str) -> None:
     structlog.contextvars.bind_contextvars(service=service)
     provider = TracerProvider(
         resource=Resource.create({"service.name": f"houqin-{service}"}),
-        sampler=ParentBased(TraceIdRatioBased(trace_share)),
+        sampler=ALWAYS_ON,  # who is kept is chosen before a span is made
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         # Imported only where it is used: it costs every process 15 MB.
@@ -85,7 +99,7 @@ def configure(service: str, trace_share: float, log_level: str) -> None:
         )
 
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+    _tracing.tracer, _tracing.share = provider.get_tracer("houqin"), trace_share
 
 
 @dataclass(slots=True)
@@ -102,20 +116,39 @@ class Seen:
 
 @contextmanager
 def request(service: str, operation: str, asked: Request) -> Iterator[Seen]:
-    """Measures and traces one request; refusals are logged with their slug."""
+    """Measures one request, and traces it if its trace is kept; refusals are logged."""
     began, seen = time.perf_counter(), Seen()
-    context = _propagator.extract(asked.headers)
-    with _tracer.start_as_current_span(operation, context, trace.SpanKind.SERVER):
+    parent = asked.headers.get("traceparent")
+    if _kept(parent):
+        context = _propagator.extract({"traceparent": parent} if parent else {})
+        with _tracing.tracer.start_as_current_span(operation, context, trace.SpanKind.SERVER):
+            yield seen
+    else:
         yield seen
-    outcome = seen.slug or str(seen.status)
-    COMMANDS.labels(service, operation, outcome).inc()
-    SECONDS.labels(service, operation).observe(time.perf_counter() - began)
+    _outcomes(service, operation, seen.slug or str(seen.status)).inc()
+    _seconds(service, operation).observe(time.perf_counter() - began)
     if seen.slug:
         log.info("refused", operation=operation, slug=seen.slug, status=seen.status)
 
 
+# Looking a metric up by its labels costs more than counting; there are few of them.
+_outcomes = cache(COMMANDS.labels)
+_seconds = cache(SECONDS.labels)
+
+
+def _kept(parent: str | None) -> bool:
+    """Whether a request's trace is kept: as its caller decided, else by chance."""
+    if parent is None:
+        return random.random() < _tracing.share  # noqa: S311 - a sample, not a secret
+    return _span_of(parent).trace_flags.sampled
+
+
 def traceparent() -> str | None:
-    """The W3C trace context of the current span, as it goes into the log and over Kafka."""
+    """The W3C trace context of the current span, as it goes into the log and over Kafka; None
+    where the trace is not kept.
+    """
+    if not trace.get_current_span().get_span_context().is_valid:
+        return None
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get("traceparent")
@@ -132,7 +165,8 @@ def batch(name: str, parents: list[str]) -> Iterator[None]:
     if not links:
         yield
         return
-    with _tracer.start_as_current_span(name, Context(), trace.SpanKind.CONSUMER, links=links):
+    kind = trace.SpanKind.CONSUMER
+    with _tracing.tracer.start_as_current_span(name, Context(), kind, links=links):
         yield
 
 

@@ -6,7 +6,9 @@ platform's own actor; a refusal parks the event's key, so that nothing is skippe
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +20,9 @@ from shared.envelope import Delivered, Unappliable
 from shared.kernel import Foreign, Reaction, Send, Service
 from shared.store import Connection
 from shared.writer import Writer
+
+UNIT_WAIT_S = 3.0
+"""How long a batch waits for units not heard of yet, before what needs one is parked."""
 
 
 class Reactions:
@@ -44,6 +49,7 @@ class Reactions:
 
     async def commit(self, connection: Connection, events: list[Delivered]) -> None:
         """Decides and writes what the events call for; raises `Unappliable` for one that cannot."""
+        await self._await_units(events)
         caused = [(event, self._request(event)) for event in events]
         asked = [(event, request) for event, request in caused if request is not None]
         if not asked:
@@ -55,6 +61,16 @@ class Reactions:
                 raise Unappliable(event, f"{type(outcome).__name__}: {outcome}") from outcome
         decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
         await self.writer.write(connection, decided, known)
+
+    async def _await_units(self, events: Sequence[Delivered]) -> None:
+        """An event may overtake its unit, which comes over another topic: that is waited for."""
+        deadline = asyncio.get_running_loop().time() + UNIT_WAIT_S
+        waiting = {event.recorded.organisation for event in events}
+        while waiting and asyncio.get_running_loop().time() < deadline:
+            waiting = {unit for unit in waiting if self.directory.unit(unit) is None}
+            if waiting:
+                await asyncio.sleep(0.05)
+                await self.directory.refresh()
 
     def _request(self, event: Delivered) -> Request | None:
         """One event's commands, which stand or fall together."""

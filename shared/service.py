@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -275,6 +276,9 @@ def main(service: Service) -> None:
 
 def _run(service: Service, role: RoleName) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Batches of thousands of events are all young objects: collecting every 700 of them cost a
+    # third of a consumer's time.
+    gc.set_threshold(100_000, 20, 20)
     with asyncio.Runner(loop_factory=_loop) as runner:
         runner.run(serve(service, role))
 

@@ -109,7 +109,7 @@ from unnest({1}::uuid[], {2}::uuid[], {3}::int[], {4}::text[], {5}::bytea[], {6}
                           recorded_at, correlation, causation, trace, n)
 order by t.n
 on conflict do nothing
-returning id, tx, seq
+returning id, tx, seq, organisation
 """
 
 _MOVED = """
@@ -129,7 +129,7 @@ returning 1
 _KEPT = """
 insert into idempotency (subject, key, operation, fingerprint, status, etag, body, position)
 select k.subject, k.key, k.operation, k.fingerprint, k.status, k.etag, k.body,
-       p.tx::text || '.' || p.seq
+       p.tx::text || '.' || p.seq || ';' || p.organisation
 from unnest({0}::text[], {1}::text[], {2}::text[], {3}::bytea[], {4}::smallint[], {5}::int[],
             {6}::bytea[], {7}::uuid[])
      as k(subject, key, operation, fingerprint, status, etag, body, last)

@@ -185,7 +185,10 @@ class Writer:
         self._remember(item.touched for _, item in decided)
         self.committed()
         for (asked, item), answer in zip(decided, answers, strict=True):
-            place = "{}.{}".format(*places[item.events[-1].id]) if item.events else None
+            place = None
+            if item.events:
+                last = item.events[-1]
+                place = "{}.{};{}".format(*places[last.id], last.organisation)
             asked.answer(Answer(answer.status, answer.body, answer.etag, self._position(place)))
 
     def _position(self, place: str | None) -> str | None:

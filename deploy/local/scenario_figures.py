@@ -108,9 +108,10 @@ class Figures:
         return Line(expected, place, dict(zip(names, found, strict=True)))
 
     async def _reading(self, expected: Expected, unit: UUID, path: str) -> Reading:
+        asked = {"unit": str(unit), "period": expected.period, "dims": dims_text(expected)}
         answer = await self.client.get(
             f"{self.url}/reporting/figures/{expected.measure}{path}",
-            params={"unit": str(unit), "period": expected.period, "dims": dims_text(expected)},
+            params=asked if path else {**asked, "by": "none"},
             headers=self.headers,
         )
         if answer.status_code != httpx.codes.OK:

@@ -68,7 +68,7 @@ class Entered:
         self.answers[key] = answer
         service, _, place = str(answer.get("position") or "").partition(";")
         if place:
-            at = tuple(map(int, place.split(".")))
+            at = tuple(map(int, place.partition(";")[0].split(".")))
             self.positions[service] = max(self.positions.get(service, at), at)
 
     def after(self, service: str) -> str | None:

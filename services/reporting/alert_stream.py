@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 
 from services.reporting.alert import alert_list, alerts
 from services.reporting.figure_routes import routing
@@ -28,6 +30,8 @@ from shared.organisation import READERS
 from shared.problems import Problem
 from shared.runtime import Runtime
 from shared.views import row_of
+
+EVENT_STREAM = "text/event-stream"
 
 POLL_S = 0.1
 HEARTBEAT_S = 15.0
@@ -192,14 +196,19 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
     stream = AlertStream(rt)
     made = APIRouter(prefix=f"/{rt.service.name}", route_class=routing(rt), tags=["alerts"])
 
-    @made.get("/alerts/stream", response_class=EventSourceResponse)
+    documented: dict[int | str, dict[str, Any]] = {
+        200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}
+    }
+
+    @made.get("/alerts/stream", response_class=StreamingResponse, responses=documented)
     async def alert_events(request: Request) -> Response:
         """告警实时推送 · alerts live, as server-sent events."""
         person = await reader.caller(request)
         await scope_of(rt.directory, person, READERS)
         after = cursor_of(request.headers.get("last-event-id"))
-        return EventSourceResponse(
+        return StreamingResponse(
             stream.listen(person, after),
+            media_type=EVENT_STREAM,
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 

@@ -54,7 +54,7 @@ create table idempotency (
     status smallint not null,
     etag int,
     body bytea not null,
-    -- The order key (transaction, sequence) of the last event that the request made.
+    -- Of the last event that the request made: `tx.seq;organisation`.
     position text,
     recorded_at timestamptz not null default now(),
     primary key (subject, key)

@@ -84,7 +84,7 @@ def spent(amount: int, at: UUID | None, of: str = "A05") -> Fact:
     return Fact(count=0, amount=Decimal(amount), dims={"asset_class": of}, organisation=at)
 
 
-LOST = {"asset_class": "A05", "holder": OTHER, "quantity": 1, "gross_cny": TEN,
+LOST: dict[str, Any] = {"asset_class": "A05", "holder": OTHER, "quantity": 1, "gross_cny": TEN,
         "accumulated_cny": Decimal(4)}  # fmt: skip
 RECLASSED = a.CardReclassified(
     asset_class="A05", previous_class="A02", holder=OTHER, quantity=1, gross_cny=TEN,
@@ -237,6 +237,11 @@ CASES: list[tuple[Any, Any, list[Fact]]] = [
     ),
     (safety.failed_items, FAILED, [Fact(dims={"item": "灭火器过期"})]),
     (safety.inspection_points_full, PASSED, [Fact(quantity=Decimal(100), dims={"kind": "fire"})]),
+    (
+        safety.inspection_points_full,
+        FAILED,
+        [Fact(quantity=Decimal(100), dims={"kind": "full_school"})],
+    ),
     (safety.full_school_inspections, FAILED, [Fact()]),
     (safety.full_school_inspections, PASSED, []),
     (safety.full_school_inspections, s.SafetyCheckDone(kind="full_school"), [Fact()]),
@@ -477,13 +482,17 @@ def test_declarations_that_make_no_sense_are_refused() -> None:
     assert (derived.dims, rate.dims) == ((), ())
 
 
+def nothing(event: object, recorded: Recorded) -> list[Fact]:
+    return []
+
+
 def test_an_event_read_through_two_classes_is_refused() -> None:
     register = Measures()
     twin = types.new_class(
         "RepairSigned", (Foreign,), {}, lambda space: space.update(source="assets")
     )
     for number, event in enumerate((a.RepairSigned, twin)):
-        register.measure(f"x.{number}", on=event)(lambda event, recorded: [])
+        register.measure(f"x.{number}", on=event)(nothing)
     with pytest.raises(TypeError, match="two classes"):
         register.by_event()
 

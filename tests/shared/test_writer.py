@@ -87,7 +87,7 @@ async def test_all_of_a_command_is_written_or_nothing(desk: Desk, pool: Pool) ->
     assert row is not None
     assert (str(row["id"]), row["stream"], row["version"]) == (body["events"][0], stream, 1)
     assert (row["actor"], row["organisation"], row["type"]) == ("buyer", SCHOOL, "TallyOpened")
-    assert answer.position == f"tally;1.{row['tx']}.{row['seq']}"
+    assert answer.position == f"tally;1.{row['tx']}.{row['seq']};{row['organisation']}"
     assert answer.content.endswith(b',"position":"%b"}' % answer.position.encode())
     assert await pool.fetchval("select version from head where stream = $1", stream) == 1
     assert await pool.fetchval("select total from view_tally_list where stream = $1", stream) == 0
