@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 
-from bench import append, web
+from bench import append, projection, web
 from bench.place import Place, rounds_wanted
 from bench.rows import Row, save, table
 
@@ -17,6 +17,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "batch": append.batch,
     "http": web.http,
     "http-batch": web.batch,
+    "projection": projection.projection,
+    "growth": projection.growth,
 }
 
 

@@ -14,9 +14,10 @@ import msgspec
 
 from bench.append import STREAMS, adopted
 from bench.load import Done, Order
-from bench.place import ROOT, Place, free_port
+from bench.place import Place, free_port
 from bench.rows import Row, compared, interleaved, percentile, plain
 from bench.world import World, keep_current, world
+from deploy.local.supervisor import ROOT
 
 PERSON = "finance_officer"
 CONNECTIONS = 32

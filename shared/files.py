@@ -8,8 +8,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shared import imports, observe
+from shared.asked import body_of, fingerprint, key_of, person_of
 from shared.decide import Decided, Known, Request
-from shared.http import answering, body_of, fingerprint, key_of, respond
+from shared.http import answering, respond
 from shared.kernel import Decision
 from shared.problems import Problem
 from shared.runtime import Runtime
@@ -37,8 +38,7 @@ def routes(rt: Runtime) -> list[Route]:
         return Response(content, 200, {"Content-Disposition": name}, XLSX)
 
     async def take(request: HttpRequest) -> Response:
-        person = await rt.tokens.person(request.headers.get("authorization"))
-        await rt.directory.posts_of(person)
+        person = await person_of(rt, request)
         decision, key = decision_of(request), key_of(request)
         content = await body_of(request, FILE_BYTES_MAX)
         asked = Request(

@@ -7,13 +7,11 @@ does the thing stand where you think (404, 412), and then what the decision says
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from asyncpg.pgproto import pgproto
 from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
@@ -22,16 +20,24 @@ from uuid_utils.compat import uuid7
 
 from shared import observe, views
 from shared.access import scope_of
-from shared.consumer import position_reached
+from shared.asked import (
+    BODY_BYTES_MAX,
+    body_of,
+    check_key,
+    expected,
+    fingerprint,
+    key_of,
+    person_of,
+    uuid_of,
+    whole_of,
+)  # fmt: skip
 from shared.decide import Known, Missing, Request, Run, Step
-from shared.envelope import position_of
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
 from shared.problems import Problem, invalid, problem_of, response
 from shared.runtime import Runtime
 from shared.store import decode, fold
 from shared.writer import Answer, Key
 
-BODY_BYTES_MAX = 2 * 1024 * 1024
 BATCH_MAX = 1000
 
 type Endpoint = Callable[[HttpRequest], Awaitable[Response]]
@@ -93,20 +99,18 @@ def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
 
 def _command(rt: Runtime, decision: Decision) -> Endpoint:
     async def endpoint(request: HttpRequest) -> Response:
-        person = await rt.tokens.person(request.headers.get("authorization"))
-        await rt.directory.posts_of(person)
+        person = await person_of(rt, request)
         key = key_of(request)
         body = await body_of(request)
         named = request.path_params.get("id")
-        stream = _uuid(named) if named is not None else None
+        stream = uuid_of(named) if named is not None else None
         try:
             command = parse(decision, body)
         except ValidationError as error:
             await _refuse_denied(rt, decision, stream, person, body)
             raise invalid(error, rt.words) from error
-        step = Step(decision, _stream_id(decision, command, stream), command, _expected(request))
+        step = Step(decision, _stream_id(decision, command, stream), command, expected(request))
         _refuse_future(rt, command)
-        await wait_for(rt, request)
         answer = await rt.writer.ask(
             Request([step], person, trace=observe.traceparent()),
             Key(person, key, f"{decision.name}:{named or ''}", fingerprint(body)),
@@ -124,8 +128,7 @@ def _batch(rt: Runtime) -> Endpoint:
     }
 
     async def endpoint(request: HttpRequest) -> Response:
-        person = await rt.tokens.person(request.headers.get("authorization"))
-        await rt.directory.posts_of(person)
+        person = await person_of(rt, request)
         try:
             batch = _BATCH.decode(await body_of(request, BODY_BYTES_MAX * 8))
         except msgspec.ValidationError as error:
@@ -134,10 +137,10 @@ def _batch(rt: Runtime) -> Endpoint:
             raise Problem("body_not_json") from error
         if len(batch.commands) > BATCH_MAX:
             raise Problem("too_many_commands", field="commands", count_max=BATCH_MAX)
-        await wait_for(rt, request)
-        trace = observe.traceparent()
+        # What came in one batch may build on what stands before it there.
+        order = object()
         answers = await asyncio.gather(
-            *(_row(rt, by_name, row, person, trace) for row in batch.commands)
+            *(_row(rt, by_name, row, person, order) for row in batch.commands)
         )
         return _json(b'{"results":[' + b",".join(answers) + b"]}")
 
@@ -145,7 +148,7 @@ def _batch(rt: Runtime) -> Endpoint:
 
 
 async def _row(
-    rt: Runtime, by_name: dict[str, Decision], row: Row, person: str, trace: str | None
+    rt: Runtime, by_name: dict[str, Decision], row: Row, person: str, order: object
 ) -> bytes:
     """One command of a batch, answered by itself: status and body (or problem)."""
     key = msgspec.json.encode(row.key)
@@ -153,14 +156,15 @@ async def _row(
         decision = by_name.get(row.command)
         if decision is None:
             raise Problem("command_unknown", field="command", command=row.command)  # noqa: TRY301
-        _check_key(row.key)
+        check_key(row.key)
         body = bytes(row.body)
         command = parse(decision, body)
         _refuse_future(rt, command)
         step = Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
         answer = await rt.writer.ask(
-            Request([step], person, trace=trace),
+            Request([step], person, trace=observe.traceparent()),
             Key(person, row.key, f"{decision.name}:{row.id or ''}", fingerprint(body)),
+            order,
         )
     except ValidationError as error:
         problem = invalid(error, rt.words)
@@ -191,8 +195,8 @@ def _list(rt: Runtime, view: ViewOf) -> Endpoint:
             filters={name: value for name, value in asked.items() if name not in known},
             sort=asked.get("sort", ""),
             search=asked.get("q", ""),
-            unit=_uuid(asked["unit"], "unit") if "unit" in asked else None,
-            limit=_whole(asked.get("limit", "50"), "limit"),
+            unit=uuid_of(asked["unit"], "unit") if "unit" in asked else None,
+            limit=whole_of(asked.get("limit", "50"), "limit"),
             cursor=asked.get("cursor", ""),
         )
         async with views.reading(rt.pool, scope) as connection:
@@ -248,8 +252,7 @@ def _history(rt: Runtime, view: ViewOf) -> Endpoint:
 
 
 async def _scope(rt: Runtime, view: ViewOf, request: HttpRequest) -> str:
-    person = await rt.tokens.person(request.headers.get("authorization"))
-    await wait_for(rt, request)
+    person = await person_of(rt, request)
     return await scope_of(rt.directory, person, view.allow)
 
 
@@ -309,86 +312,6 @@ def _refuse_future(rt: Runtime, command: Command) -> None:
     ahead = timedelta(seconds=rt.settings.clock_skew_s)
     if command.occurred_at is not None and command.occurred_at > datetime.now(UTC) + ahead:
         raise Problem("occurred_in_future", field="occurred_at")
-
-
-def key_of(request: HttpRequest) -> str:
-    """The request's idempotency key; a problem if it is missing or malformed."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        raise Problem("key_missing", field="Idempotency-Key")
-    return _check_key(key.strip('"'))
-
-
-def _check_key(key: str) -> str:
-    if not (1 <= len(key) <= 200 and key.isprintable()):
-        raise Problem("key_malformed", field="Idempotency-Key")
-    return key
-
-
-def _expected(request: HttpRequest) -> int | None:
-    text = request.headers.get("if-match")
-    if text is None or text == "*":
-        return None
-    text = text.removeprefix("W/").strip('"')
-    if not text.isdecimal():
-        raise Problem("match_malformed", field="If-Match")
-    return int(text)
-
-
-async def body_of(request: HttpRequest, bytes_max: int = BODY_BYTES_MAX) -> bytes:
-    """The request's body; a problem if it is too large."""
-    body = await request.body()
-    if len(body) > bytes_max:
-        raise Problem("body_too_large")
-    return body
-
-
-def fingerprint(body: bytes) -> bytes:
-    """What tells one body from another under the same key."""
-    return hashlib.blake2b(body, digest_size=16).digest()
-
-
-def _uuid(text: str | UUID, field: str = "id") -> UUID:
-    try:
-        return text if isinstance(text, UUID) else pgproto.UUID(text)
-    except ValueError as error:
-        raise Problem("not_found" if field == "id" else "filter_malformed", field=field) from error
-
-
-def _whole(text: str, field: str) -> int:
-    if not text.isdecimal():
-        raise Problem("filter_malformed", field=field)
-    return int(text)
-
-
-async def wait_for(rt: Runtime, request: HttpRequest) -> None:
-    """Waits until what `Houqin-After: <service>;<order key>[;<organisation>]` names has arrived
-    here (at most 5 s): in every consumer of that service's topic, and in this process's own copy
-    of units and posts. With the organisation only its partition is waited for.
-    """
-    after = request.headers.get("houqin-after")
-    if after is None:
-        return
-    source, _, rest = after.partition(";")
-    key, _, owner = rest.partition(";")
-    try:
-        position, organisation = position_of(key), UUID(owner) if owner else None
-    except ValueError as error:
-        raise Problem("after_malformed", field="Houqin-After") from error
-    topic = rt.settings.topic(source)
-    names = await rt.pool.fetch("select distinct consumer from consumed where topic = $1", topic)
-    reached = await asyncio.gather(
-        *(
-            position_reached(
-                rt.pool, name[0], topic, position,
-                partitions=rt.settings.partitions, organisation=organisation,
-            )
-            for name in names
-        )
-    )  # fmt: skip
-    if not all(reached):
-        raise Problem("after_unreached", field="Houqin-After")
-    await rt.directory.refresh()
 
 
 def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:

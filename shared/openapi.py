@@ -128,14 +128,14 @@ def _operation(
                 "headers": {"ETag": {"schema": {"type": "string"}}},
                 "content": {"application/json": {"schema": _answer_schema()}},
             },
-            **_refusal_responses((*COMMON, "posts_too_old", *own), words),
+            **refusal_responses((*COMMON, "posts_too_old", *own), words),
         },
         "x-refusals": list(own),
         "x-roles": list(decision.allow),
     }
 
 
-def _refusal_responses(slugs: Iterable[str], words: Words) -> dict[str, Any]:
+def refusal_responses(slugs: Iterable[str], words: Words) -> dict[int | str, Any]:
     """One response per status, with every slug of that status as an example."""
     by_status: dict[int, dict[str, Any]] = {}
     for slug in dict.fromkeys(slugs):
@@ -190,7 +190,7 @@ def _list(view: ViewOf, words: Words, schemas: dict[str, Any]) -> dict[str, Any]
             "200": _json_response(
                 {"type": "object", "properties": {"items": items, "next": {"type": "string"}}}
             ),
-            **_refusal_responses(
+            **refusal_responses(
                 (
                     "unauthenticated", "no_post", "filter_unknown", "filter_malformed",
                     "sort_unknown", "cursor_broken", "after_unreached",
@@ -213,7 +213,7 @@ def _detail(view: ViewOf, words: Words) -> dict[str, Any]:
         "parameters": [_parameter("id", "path", required=True, format_="uuid")],
         "responses": {
             "200": _json_response(many if view.many else one),
-            **_refusal_responses(("unauthenticated", "no_post", "not_found"), words),
+            **refusal_responses(("unauthenticated", "no_post", "not_found"), words),
         },
     }
 
@@ -227,7 +227,7 @@ def _history(view: ViewOf, words: Words) -> dict[str, Any]:
         "parameters": [_parameter("id", "path", required=True, format_="uuid")],
         "responses": {
             "200": _json_response({"type": "object"}),
-            **_refusal_responses(("unauthenticated", "no_post", "not_found"), words),
+            **refusal_responses(("unauthenticated", "no_post", "not_found"), words),
         },
     }
 

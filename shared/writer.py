@@ -82,9 +82,13 @@ class Writer:
             await asyncio.wait(open_)
         await asyncio.gather(*self._lanes)
 
-    async def ask(self, request: Request, key: Key | None = None) -> Answer:
-        """Decides and writes a request; raises what refuses it."""
+    async def ask(self, request: Request, key: Key | None = None, order: object = None) -> Answer:
+        """Decides and writes a request; raises what refuses it. Requests asked with the same
+        `order` are decided in the order in which they were asked.
+        """
         asked = Asked(request, key)
+        if order is not None:
+            asked.needs.add(order)
         self._queue.waiting.append(asked)
         self._call()
         return await asked.done

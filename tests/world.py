@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -72,6 +73,13 @@ POSTS = (
 EXTRA = ("stranger", "newcomer", "temp", *(f"user-{n}" for n in range(12)))
 """People who can sign in but hold no post until a test gives them one."""
 
+LISTS = {
+    "organisation": "/organisation/units", "procurement": "/procurement/budgets",
+    "assets": "/assets/cards", "safety": "/safety/hazards", "nutrition": "/nutrition/dishes",
+    "reporting": "/reporting/alerts",
+}  # fmt: skip
+"""A list of each service, to wait with."""
+
 REAL = ("administrator",)
 
 
@@ -127,22 +135,24 @@ class Api:
         headers: Mapping[str, str] | None = None,
         after: str = "",
     ) -> httpx.Response:
-        """Posts a command and returns whatever is answered."""
-        made = {
+        """Posts a command and returns whatever is answered; notes how far the log has got."""
+        asked = {
             "Authorization": f"Bearer {await self.token(person)}",
             "Idempotency-Key": key or uuid4().hex,
             **({"Houqin-After": after} if after else {}),
             **(headers or {}),
         }
         if content is None:
-            return await self.client.post(
-                self.url(path), json={} if body is None else body, headers=made
-            )
-        return await self.client.post(self.url(path), content=content, headers=made)
+            content = json.dumps({} if body is None else body).encode()
+        answer = await self.client.post(self.url(path), content=content, headers=asked)
+        position = answer.json().get("position") if answer.is_success else None
+        if position:
+            self.after[path.split("/")[1]] = position
+        return answer
 
     async def do(self, person: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:
-        """Posts a command that must be accepted; remembers how far its service's log has got. Told
-        to come back in a moment (503), it does, with the same key.
+        """Posts a command that must be accepted. Told to come back in a moment (503), it does, with
+        the same key.
         """
         key, deadline = more.pop("key", None) or uuid4().hex, time.monotonic() + 20
         answer = await self.send(person, path, body, key=key, **more)
@@ -151,8 +161,6 @@ class Api:
             answer = await self.send(person, path, body, key=key, **more)
         assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
         made: dict[str, Any] = answer.json()
-        if "position" in made:
-            self.after[made["position"].partition(";")[0]] = made["position"]
         return made
 
     async def get(self, person: str, path: str, *, after: str = "", **query: Any) -> httpx.Response:
@@ -240,16 +248,15 @@ class World:
 
     async def known(self) -> None:
         """Waits until every service has heard of all that organisation has said."""
-        lists = {
-            "procurement": "/procurement/budgets", "assets": "/assets/cards",
-            "safety": "/safety/hazards", "nutrition": "/nutrition/dishes",
-            "reporting": "/reporting/alerts",
-        }  # fmt: skip
-        for path in lists.values():
-            await until(partial(self._reads, path), 60)
+        for service in LISTS:
+            await until(partial(self._reads, service, "organisation"), 60)
 
-    async def _reads(self, path: str) -> bool:
-        answer = await self.api.get("administrator", path, after="organisation", limit=1)
+    async def settled(self, service: str) -> None:
+        """Waits until the service has done all that its own events call for."""
+        await until(partial(self._reads, service, service), 60)
+
+    async def _reads(self, service: str, after: str) -> bool:
+        answer = await self.api.get("administrator", LISTS[service], after=after, limit=1)
         assert answer.status_code in {200, 504}, answer.text
         return answer.status_code == 200
 
@@ -257,7 +264,11 @@ class World:
 @asynccontextmanager
 async def entered(folder: Path) -> AsyncIterator[World]:
     """The platform, started, with everybody in his place."""
-    env = {"HOUQIN_ACCOUNTS": str(accounts(folder / "accounts.toml")), "HOUQIN_TRACE_SHARE": "1"}
+    env = {
+        "HOUQIN_ACCOUNTS": str(accounts(folder / "accounts.toml")),
+        "HOUQIN_TRACE_SHARE": "1",
+        "HOUQIN_LATE_ENTRY_GRACE_S": "1",
+    }
     said: list[str] = []
     stack = Stack(folder / "stack", SERVICES, env=env, progress=said.append)
     try:

@@ -161,35 +161,36 @@ def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int]) -> list[str]
 
 
 def table(lines: Sequence[Line]) -> list[str]:
-    """The figures in two rows each, Chinese above English, the published ones first."""
-    rows: list[list[str]] = [
+    """The figures, each in Chinese with its numbers, and below it in English with its measure."""
+    head = [
         ["公布的数字", "单位", "期间", "应为", *(zh for _, zh, _ in LEVELS), "事件", ""],
         ["figure", "unit", "period", "expected", *(en for _, _, en in LEVELS), "events", ""],
     ]
-    for line in lines:
-        expected = line.expected
-        least = "≥ " if expected.bound == "at_least" else ""
-        rows += [
-            [
-                f"{expected.name.zh}（虚构）" if expected.invented else expected.name.zh,
-                line.place[0].name,
-                expected.period,
-                f"{least}{expected.value}",
-                *(value_text(line.at_level(level)) for level, _, _ in LEVELS),
-                str(line.readings[expected.unit].events),
-                "✓" if line.right else "✗",
-            ],
-            [f"{expected.name.en} · {figure_text(expected)}", "", "", "", "", "", "", "", ""],
-        ]
-    made = aligned(rows, right=(3, 4, 5, 6, 7))
+    made = aligned([*head, *map(_row, lines)], right=(3, 4, 5, 6, 7))
     rule = "─" * max(map(width, made))
-    return [rule, *made[:2], rule, *made[2:], rule]
+    shown = [rule, *made[:2], rule]
+    for line, text in zip(lines, made[2:], strict=True):
+        shown += [text, f"  {line.expected.name.en} · {figure_text(line.expected)}"]
+    return [*shown, rule]
+
+
+def _row(line: Line) -> list[str]:
+    expected = line.expected
+    return [
+        f"{expected.name.zh}（虚构）" if expected.invented else expected.name.zh,
+        line.place[0].name,
+        expected.period,
+        f"{'≥ ' if expected.bound == 'at_least' else ''}{expected.value}",
+        *(value_text(line.at_level(level)) for level, _, _ in LEVELS),
+        str(line.readings[expected.unit].events),
+        "✓" if line.right else "✗",
+    ]
 
 
 def figure_text(expected: Expected) -> str:
     """A figure's name in the API, with its dimensions."""
-    dims = dims_text(expected)
-    return f"{expected.measure} {dims}" if dims else expected.measure
+    dims, invented = dims_text(expected), " (invented)" if expected.invented else ""
+    return f"{expected.measure}{' ' + dims if dims else ''}{invented}"
 
 
 def dims_text(expected: Expected) -> str:

@@ -26,6 +26,7 @@ from services.reporting.reader import Reader
 from shared import observe
 from shared.access import scope_of
 from shared.kernel import ViewOf
+from shared.openapi import refusal_responses
 from shared.organisation import READERS
 from shared.problems import Problem
 from shared.runtime import Runtime
@@ -84,7 +85,6 @@ class AlertStream:
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._at: Cursor = (0, 0)
-        rt.writer.on_commit.append(self._woken.set)
 
     async def listen(self, person: str, after: Cursor | None) -> AsyncIterator[bytes]:
         """The events that concern a person, for ever; first those after `after`."""
@@ -128,6 +128,8 @@ class AlertStream:
         return scope == "*" or not frozenset(scope.split(",")).isdisjoint(map(str, path))
 
     async def _join(self, listener: Listener) -> None:
+        if self._task is None:
+            self.rt.writer.on_commit.append(self._woken.set)
         if self._task is None or self._task.done():
             self._at = await self._end()
             self._task = asyncio.create_task(self._poll(), name="alert stream")
@@ -197,7 +199,10 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
     made = APIRouter(prefix=f"/{rt.service.name}", route_class=routing(rt), tags=["alerts"])
 
     documented: dict[int | str, dict[str, Any]] = {
-        200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}
+        200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
+        **refusal_responses(
+            ("unauthenticated", "no_post", "cursor_broken", "after_unreached"), rt.words
+        ),
     }
 
     @made.get("/alerts/stream", response_class=StreamingResponse, responses=documented)

@@ -26,6 +26,7 @@ from services.reporting.showing import Show, days_of
 from shared.http import answering
 from shared.kernel import Refused
 from shared.measure import Figure
+from shared.openapi import refusal_responses
 from shared.organisation import Level, Unit
 from shared.problems import Problem
 from shared.runtime import Runtime
@@ -70,10 +71,19 @@ def routing(rt: Runtime) -> type[APIRoute]:
     return Answering
 
 
+REFUSALS = (
+    "unauthenticated", "forbidden", "not_found", "measure_unknown", "dimension_unknown",
+    "period_malformed", "filter_malformed", "cursor_broken", "check_too_large", "after_unreached",
+    "after_malformed",
+)  # fmt: skip
+"""What a reader of figures may be answered."""
+
+
 def router(rt: Runtime, reader: Reader) -> APIRouter:
     """Every route of figures."""
     made = APIRouter(prefix=f"/{rt.service.name}", route_class=routing(rt), tags=["figures"])
     api = FigureApi(rt, reader)
+    documented = refusal_responses(REFUSALS, rt.words)
     for path, endpoint, answer in (
         ("/measures", api.catalogue, answers.CatalogueAnswer),
         ("/figures", api.figures, answers.FiguresAnswer),
@@ -82,7 +92,9 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
         ("/figures/{measure}/check", api.check, answers.CheckAnswer),
         ("/rankings/{measure}", api.ranking, answers.RankingAnswer),
     ):
-        made.add_api_route(path, endpoint, methods=["GET"], response_model=answer)
+        made.add_api_route(
+            path, endpoint, methods=["GET"], response_model=answer, responses=documented
+        )
     return made
 
 

@@ -20,7 +20,7 @@ from services.reporting.counting import CONSUMER
 from services.reporting.figures.keep import fetch_tree
 from services.reporting.figures.tree import Tree
 from services.reporting.period import Period, SchoolYearPolicy, period_of
-from shared import http
+from shared.asked import person_of
 from shared.fields import business_day
 from shared.organisation import READERS, Unit
 from shared.problems import Problem
@@ -49,9 +49,8 @@ class Reader:
 
     async def caller(self, request: Request) -> str:
         """The person who asks; waits for what `Houqin-After` names."""
-        person = await self.rt.tokens.person(request.headers.get("authorization"))
+        person = await person_of(self.rt, request)
         if "houqin-after" in request.headers:
-            await http.wait_for(self.rt, request)
             await self._rolled()
         return person
 
@@ -101,7 +100,8 @@ class Reader:
                 granted = ",".join(map(str, tree.ever_below(unit.id)))
             await connection.execute(
                 "select set_config('role', $1, true), set_config('houqin.units', $2, true),"
-                " set_config('plan_cache_mode', 'force_custom_plan', true)",
+                " set_config('plan_cache_mode', 'force_custom_plan', true),"
+                " set_config('work_mem', '32MB', true)",
                 READER,
                 granted,
             )

@@ -19,8 +19,6 @@ from shared.organisation import Unit
 from shared.runtime import Runtime
 from shared.words import Word, words_of
 
-NAMES = ("entries", "count", "amount", "quantity")
-
 
 class Show:
     """Answers' parts in words, for one process."""
@@ -103,9 +101,7 @@ class Show:
 
     def ranked(self, figure: Figure, row: Any, period: str, dims: str) -> answers.Ranked:
         """A unit with its place; none where there is no value."""
-        top = [row[name] or 0 for name in NAMES]
-        bottom = [row[f"d_{name}"] or 0 for name in NAMES]
-        value = shape.shown(figure, top, bottom)
+        value = shape.ranked(figure, row["top"], row["bottom"], row["entries"])
         return answers.Ranked(
             **value.model_dump(), place=None if value.value is None else row["rank"],
             unit=self.reader.where(row["unit"]), link=self.link(figure, row["unit"], period, dims),

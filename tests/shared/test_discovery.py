@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from contracts.__main__ import documented as documented_of
 from services.procurement import procurement
 from services.procurement.budget import AmendBudget, CommitBudget
 from services.procurement.requisition.approval import ApproveRequisition, WithdrawRequisition
@@ -52,7 +54,16 @@ def test_every_slug_in_the_source_is_documented_somewhere(service: Service) -> N
     documented = {
         slug for decision in service.decisions().values() for slug in refusals(decision, service)
     }
+    for operations in documented_paths(service).values():
+        for operation in operations.values():
+            for answer in operation["responses"].values():
+                problems = answer.get("content", {}).get("application/problem+json", {})
+                documented |= set(problems.get("examples", {}))
     assert {slug: at for slug, at in raised(service).items() if slug not in documented} == {}
+
+
+def documented_paths(service: Service) -> dict[str, Any]:
+    return documented_of(service)["paths"]  # type: ignore[no-any-return]
 
 
 def test_the_source_is_where_it_is_looked_for() -> None:

@@ -119,15 +119,15 @@ _SUMS = (
 def cells(
     query: Query,
     spans: tuple[tuple[date, date] | None, list[date]],
-    place: str,
+    place: str | None,
     *,
     balance: bool,
-    every: bool = False,
+    added: Sequence[str] = (),
 ) -> str:
     """The stored rows, within months and days, of those picked series that are balances or not,
-    joined with how they count; `place` says of whom.
+    joined with how they count; `place` says of whom (where not of everybody).
 
-    `every`: of so many units that the index is not asked for each.
+    `added`: only these numbers, added up by series and place before the join.
     """
     months, days = spans
     series = f"f.series = any(array(select no from picked where balance = {balance}))"
@@ -137,9 +137,13 @@ def cells(
         when.append(f"f.grain = 1 and f.day between {first} and {last}")
     if days or not when:
         when.append(f"f.grain = 0 and f.day = any({query.bind(days, 'date[]')})")
-    whom = f"f.place in (select unnest({place}))" if every else f"f.place = any({place})"
+    whom = "" if place is None else f" and f.place = any({place})"
+    columns, group = "*", ""
+    if added:
+        sums = ", ".join(f"sum({name})::bigint as {name}" for name in added)
+        columns, group = f"series, place, {sums}", " group by series, place"
     found = " union all ".join(
-        f"select * from figure f where {series} and {span} and {whom}" for span in when
+        f"select {columns} from figure f where {series} and {span}{whom}{group}" for span in when
     )
     return f"({found}) f join picked p on p.no = f.series and p.balance = {balance}"
 
@@ -193,7 +197,7 @@ async def read(
         for spell, units in spells.items():
             of = cells(
                 query, grains(Period("", *spell), balance=False, daily=False),
-                places(query, units), balance=balance, every=len(units) > PLACES_IN_INDEX_MAX,
+                places(query, units), balance=balance,
             )  # fmt: skip
             selects.append(
                 "select p.figure, p.side, x.unit, null::text[], null::date,"
@@ -220,14 +224,11 @@ _RANK = """
 with picked as materialized ({picked}),
 wanted as (select no, unit from place where unit = any({of})),
 sums as (
-    select place, side, sum(entries)::bigint as entries, sum(count)::bigint as count,
-           sum(amount)::bigint as amount, sum(quantity)::bigint as quantity
+    select place, side, sum(entries)::bigint as entries, sum(number)::bigint as number
     from ({selects}) s group by 1, 2
 ), valued as (
-    select w.unit, n.entries, n.count, n.amount, n.quantity,
-           d.entries as d_entries, d.count as d_count, d.amount as d_amount,
-           d.quantity as d_quantity,
-           {value} as value
+    select w.unit, coalesce(n.number, 0) as top, coalesce(d.number, 0) as bottom,
+           coalesce(n.entries, 0) + coalesce(d.entries, 0) as entries, {value} as value
     from wanted w left join sums n on n.place = w.no and n.side = 0
                   left join sums d on d.place = w.no and d.side = 1
 )
@@ -247,19 +248,20 @@ async def rank(
     limit: int,
     offset: int,
 ) -> list[Any]:
-    """Units in the order of a figure: rows of unit, sums (`d_` of the denominator), value, rank."""
+    """Units in the order of a figure: rows of unit, the numbers `top` and `bottom` that it shows or
+    is formed from, `entries`, rank.
+    """
     query = Query()
     chosen = picked(query, [figure], where)
     of = query.bind(list(units), "uuid[]")
     selects = []
     for balance in balances([figure]):
-        rows = cells(
-            query, grains(period, balance=balance, daily=False), "array(select no from wanted)",
-            balance=balance, every=len(units) > PLACES_IN_INDEX_MAX,
-        )  # fmt: skip
+        # So many are not looked up one by one: everybody's are read, and theirs picked out.
+        few = "array(select no from wanted)" if len(units) <= PLACES_IN_INDEX_MAX else None
+        spans = grains(period, balance=balance, daily=False)
+        rows = cells(query, spans, few, balance=balance, added=("entries", *shown_by(figure)))
         selects.append(
-            "select f.place, p.side, f.entries, p.sign * f.count as count,"
-            f" p.sign * f.amount as amount, p.sign * f.quantity as quantity from {rows}"
+            f"select f.place, p.side, f.entries, p.sign * {_number(figure)} as number from {rows}"
         )
     statement = _RANK.format(
         picked=chosen, of=of, selects=" union all ".join(selects), value=_value(figure),
@@ -269,9 +271,23 @@ async def rank(
     return await connection.fetch(statement, *query.values)  # type: ignore[no-any-return]
 
 
+def shown_by(figure: Figure) -> list[str]:
+    """The numbers that a figure shows or is formed from."""
+    if not isinstance(figure, Ratio):
+        return [figure.shows]
+    return list(dict.fromkeys((figure.numerator.shows, figure.denominator.shows)))
+
+
+def _number(figure: Figure) -> str:
+    """The column that a figure shows, by side."""
+    if isinstance(figure, Ratio):
+        top, bottom = figure.numerator.shows, figure.denominator.shows
+        return f"case p.side when 0 then f.{top} else f.{bottom} end"
+    return f"f.{figure.shows}"
+
+
 def _value(figure: Figure) -> str:
     """A figure's value in SQL, for sorting only."""
     if isinstance(figure, Ratio):
-        top, bottom = figure.numerator.shows, figure.denominator.shows
-        return f"coalesce(n.{top}, 0)::float8 / nullif(d.{bottom}, 0)"
-    return f"coalesce(n.{figure.shows}, 0)"
+        return "coalesce(n.number, 0)::float8 / nullif(d.number, 0)"
+    return "coalesce(n.number, 0)"

@@ -55,6 +55,21 @@ def shown(figure: Figure, top: Iterable[int], bottom: Iterable[int] = NOTHING) -
     return Shown(value=number(figure.shows, top), entries=top[0])
 
 
+def of_number(shows: Number, value: int) -> Sums:
+    """A sum of which only the shown number is known."""
+    return [0, *(value if name == shows else 0 for name in ("count", "amount", "quantity"))]
+
+
+def ranked(figure: Figure, top: int, bottom: int, entries: int) -> Shown:
+    """The value of a figure of which only the shown numbers are known."""
+    if isinstance(figure, Ratio):
+        sides_of = (figure.numerator.shows, figure.denominator.shows)
+        made = shown(figure, of_number(sides_of[0], top), of_number(sides_of[1], bottom))
+    else:
+        made = shown(figure, of_number(figure.shows, top))
+    return made.model_copy(update={"entries": entries})
+
+
 def whole(figure: Figure, found: Read, index: int = 0) -> Shown:
     """The unit's figure over the whole period."""
     return shown(

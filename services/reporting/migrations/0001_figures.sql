@@ -100,7 +100,7 @@ create function granted_units() returns setof uuid language sql stable as $$
 $$;
 alter table archive enable row level security;
 create policy granted on archive for select to houqin_reader using (
-    current_setting('houqin.units', true) = '*'
+    (select current_setting('houqin.units', true)) = '*'
     or organisation in (select granted_units())
     or (source, epoch, tx, seq) in (
         select s.source, s.epoch, s.tx, s.seq from stray s where s.unit in (select granted_units())
@@ -108,7 +108,7 @@ create policy granted on archive for select to houqin_reader using (
 );
 alter table figure enable row level security;
 create policy granted on figure for select to houqin_reader using (
-    current_setting('houqin.units', true) = '*'
+    (select current_setting('houqin.units', true)) = '*'
     or place in (select no from place where unit in (select granted_units()))
 );
 grant select on archive, stray, place, series, figure, rolled, rolled_parent, consumed, parked_key

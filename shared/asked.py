@@ -1,0 +1,109 @@
+"""What a request carries beside its command: who, key, version, and what it wants to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from uuid import UUID
+
+from asyncpg.pgproto import pgproto
+from starlette.requests import Request
+
+from shared.consumer import position_reached
+from shared.envelope import position_of
+from shared.problems import Problem
+from shared.runtime import Runtime
+
+BODY_BYTES_MAX = 2 * 1024 * 1024
+
+
+async def person_of(rt: Runtime, request: Request) -> str:
+    """Who asks, with their posts as of what `Houqin-After` names."""
+    person = await rt.tokens.person(request.headers.get("authorization"))
+    await wait_for(rt, request)
+    await rt.directory.posts_of(person)
+    return person
+
+
+def key_of(request: Request) -> str:
+    """The request's idempotency key; a problem if it is missing or malformed."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        raise Problem("key_missing", field="Idempotency-Key")
+    return check_key(key.strip('"'))
+
+
+def check_key(key: str) -> str:
+    """The key as it is; a problem if it cannot be one."""
+    if not (1 <= len(key) <= 200 and key.isprintable()):
+        raise Problem("key_malformed", field="Idempotency-Key")
+    return key
+
+
+def expected(request: Request) -> int | None:
+    """The version in If-Match, or None; a problem if it is none."""
+    text = request.headers.get("if-match")
+    if text is None or text == "*":
+        return None
+    text = text.removeprefix("W/").strip('"')
+    if not text.isdecimal():
+        raise Problem("match_malformed", field="If-Match")
+    return int(text)
+
+
+async def body_of(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """The request's body; a problem if it is too large."""
+    body = await request.body()
+    if len(body) > bytes_max:
+        raise Problem("body_too_large")
+    return body
+
+
+def fingerprint(body: bytes) -> bytes:
+    """What tells one body from another under the same key."""
+    return hashlib.blake2b(body, digest_size=16).digest()
+
+
+def uuid_of(text: str | UUID, field: str = "id") -> UUID:
+    """An id from a text; a problem if it is none."""
+    try:
+        return text if isinstance(text, UUID) else pgproto.UUID(text)
+    except ValueError as error:
+        raise Problem("not_found" if field == "id" else "filter_malformed", field=field) from error
+
+
+def whole_of(text: str, field: str) -> int:
+    """A whole number from a text; a problem if it is none."""
+    if not text.isdecimal():
+        raise Problem("filter_malformed", field=field)
+    return int(text)
+
+
+async def wait_for(rt: Runtime, request: Request) -> None:
+    """Waits until what `Houqin-After: <service>;<order key>[;<organisation>]` names has arrived
+    here (at most 5 s): in every consumer of that service's topic, and in this process's own copy
+    of units and posts. With the organisation only its partition is waited for.
+    """
+    after = request.headers.get("houqin-after")
+    if after is None:
+        return
+    source, _, rest = after.partition(";")
+    key, _, owner = rest.partition(";")
+    try:
+        position, organisation = position_of(key), UUID(owner) if owner else None
+    except ValueError as error:
+        raise Problem("after_malformed", field="Houqin-After") from error
+    topic = rt.settings.topic(source)
+    names = await rt.pool.fetch("select distinct consumer from consumed where topic = $1", topic)
+    reached = await asyncio.gather(
+        *(
+            position_reached(
+                rt.pool, name[0], topic, position,
+                partitions=rt.settings.partitions, organisation=organisation,
+            )
+            for name in names
+        )
+    )  # fmt: skip
+    if not all(reached):
+        raise Problem("after_unreached", field="Houqin-After")
+    await rt.directory.refresh()
