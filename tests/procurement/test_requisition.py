@@ -26,6 +26,7 @@ from services.procurement.requisition import (
     RequisitionLine,
     RequisitionRaised,
     RequisitionRejected,
+    RequisitionReturned,
     RequisitionStatus,
     RequisitionStepApproved,
     RequisitionSubmitted,
@@ -37,6 +38,7 @@ from services.procurement.requisition import (
 from services.procurement.requisition.approval import (
     ApproveRequisition,
     RejectRequisition,
+    ReturnRequisition,
     WithdrawRequisition,
 )  # fmt: skip
 from services.procurement.requisition.chain import ApprovalPolicy, Band, ChainStep, chain_of
@@ -479,6 +481,29 @@ def test_rejecting_follows_the_rules_of_approving() -> None:
     past.when(command, by=by("wu", Role.LOGISTICS_DIRECTOR)).refused("approves_own")
     past.when(command.model_copy(update={"step": 2}), by=LIN).refused("step_not_waiting")
     given(requisitions, RAISED).when(command, by=LIN).refused("requisition_not_submitted")
+
+
+def test_returns_for_correction_and_is_submitted_anew() -> None:
+    command = ReturnRequisition(reason="请补规格")
+    returned = RequisitionReturned(
+        step=2, role=Role.PRINCIPAL, level=Level.SCHOOL, returned_by="wang", on_behalf_of=None,
+        waited_minutes=2880, reason="请补规格", **ASKED,
+    )  # fmt: skip
+    past = (RAISED, SUBMITTED, STEP_1)
+    after = given(requisitions, *past).when(command, by=WANG).then(returned, FORGET)
+    assert after.state.status is RequisitionStatus.DRAFT
+    assert (after.state.taken, after.state.return_reason) == ((), "请补规格")
+    given(requisitions, *past, returned).when(command, by=WANG).then()
+    again = given(requisitions, *past, returned, SUBMITTED)
+    assert (again.state.return_reason, again.state.waiting) == ("", SUBMITTED.steps[0])
+
+
+def test_returning_follows_the_rules_of_approving() -> None:
+    command = ReturnRequisition(reason="请补规格")
+    past = given(requisitions, RAISED, SUBMITTED)
+    past.when(command, by=WANG).refused("not_your_step")
+    past.when(command, by=by("wu", Role.LOGISTICS_DIRECTOR)).refused("approves_own")
+    given(requisitions, RAISED).when(command, by=LIN).refused("nothing_to_return")
 
 
 def withdrawn(status: RequisitionStatus, person: str = "wu") -> RequisitionWithdrawn:

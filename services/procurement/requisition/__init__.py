@@ -146,6 +146,18 @@ class RequisitionRejected(Asked):
     reason: str
 
 
+class RequisitionReturned(Asked):
+    """Back to whoever asked, to be corrected and submitted again."""
+
+    step: int
+    role: Role
+    level: Level
+    returned_by: str
+    on_behalf_of: str | None
+    waited_minutes: int
+    reason: str
+
+
 class RequisitionWithdrawn(Asked):
     """`withdrawn_from`: the status in which it stood; an approved one frees its budget."""
 
@@ -162,6 +174,7 @@ type RequisitionEvent = (
     | RequisitionStepApproved
     | PurchaseApproved
     | RequisitionRejected
+    | RequisitionReturned
     | RequisitionWithdrawn
 )
 
@@ -186,6 +199,7 @@ class Requisition(State):
     taken: tuple[StepTaken, ...] = ()
     submitted_at: datetime | None = None
     split: Split | None = None
+    return_reason: str = ""
     closing_reason: str = ""
 
     @property
@@ -229,6 +243,7 @@ def evolve(state: Requisition | None, event: RequisitionEvent) -> Requisition:
                 steps=event.steps,
                 submitted_at=event.submitted_at,
                 split=event.split,
+                return_reason="",
             )
         case RequisitionFlagged(split=split):
             return replace(state, split=split)
@@ -246,6 +261,16 @@ def evolve(state: Requisition | None, event: RequisitionEvent) -> Requisition:
             return replace(state, status=RequisitionStatus.APPROVED)
         case RequisitionRejected(reason=reason):
             return replace(state, status=RequisitionStatus.REJECTED, closing_reason=reason)
+        case RequisitionReturned(reason=reason):
+            return replace(
+                state,
+                status=RequisitionStatus.DRAFT,
+                steps=(),
+                taken=(),
+                submitted_at=None,
+                split=None,
+                return_reason=reason,
+            )
         case RequisitionWithdrawn(reason=reason):
             return replace(state, status=RequisitionStatus.WITHDRAWN, closing_reason=reason)
 

@@ -9,6 +9,7 @@ from services.procurement.requisition import (
     PurchaseApproved,
     Requisition,
     RequisitionRejected,
+    RequisitionReturned,
     RequisitionStatus,
     RequisitionStepApproved,
     RequisitionWithdrawn,
@@ -97,6 +98,35 @@ def reject(state: Requisition, command: RejectRequisition, by: By) -> list[Event
         **asked(state),
     )
     return [rejected, forgotten(state, by)]
+
+
+class ReturnRequisition(Command):
+    """`step`: as in approving."""
+
+    step: Count | None = None
+    reason: Reason
+
+
+@requisitions.post("/requisitions/{id}/return", allow=APPROVERS)
+def return_for_correction(
+    state: Requisition, command: ReturnRequisition, by: By
+) -> list[Event | Send] | None:
+    if state.status is RequisitionStatus.DRAFT and state.return_reason == command.reason:
+        return None
+    if state.status is not RequisitionStatus.SUBMITTED:
+        raise Refused("nothing_to_return", status=state.status)
+    post = post_for_waiting_step(state, command.step, by)
+    returned = RequisitionReturned(
+        step=len(state.taken) + 1,
+        role=post.role,
+        level=post.level,
+        returned_by=by.person,
+        on_behalf_of=post.delegated_by,
+        waited_minutes=waited_minutes(state, by),
+        reason=command.reason,
+        **asked(state),
+    )
+    return [returned, forgotten(state, by)]
 
 
 class WithdrawRequisition(Command):

@@ -46,6 +46,7 @@ class RequisitionRow(View):
     waiting_since: datetime | None
     split_total_cny: Decimal | None
     split_with: tuple[UUID, ...]
+    return_reason: str
     closing_reason: str
     submitted_at: datetime | None
     changed_at: datetime
@@ -81,6 +82,7 @@ def requisition_list(state: Requisition, recorded: Recorded) -> RequisitionRow:
         waiting_since=state.waiting_since if waiting else None,
         split_total_cny=state.split.total_cny if state.split else None,
         split_with=state.split.requisitions if state.split else (),
+        return_reason=state.return_reason,
         closing_reason=state.closing_reason,
         submitted_at=state.submitted_at,
         changed_at=recorded.recorded_at,
