@@ -1,14 +1,29 @@
-"""`python -m bench [NAME...]`: measures, prints a table, writes build/bench.json."""
+"""性能测量 · how fast the platform is, beside what this machine can do at best in the same rounds.
+
+Runs every measurement, or those named; prints a table and writes build/bench.json. Each has a
+Postgres and a Kafka of its own under .run/bench, removed at the end. Only ratios mean something on
+a machine that others use as well: both sides of a ratio run shortly after each other, in 5 rounds.
+
+value   median over the rounds          ratio  median over the rounds of value ÷ limit
+limit   what stands beside it in a row  met    whether the goal is reached
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable
 
-from bench import append, projection, web
+import uvloop
+
+from bench import append, figures, live, projection, web
 from bench.place import Place, rounds_wanted
-from bench.rows import Row, save, table
+from bench.rows import RESULT, Row, save, table
+from deploy.local.supervisor import run
+from shared import observe
 
 type Measurement = Callable[[Place], Awaitable[list[Row]]]
 
@@ -19,21 +34,51 @@ MEASUREMENTS: dict[str, Measurement] = {
     "http-batch": web.batch,
     "projection": projection.projection,
     "growth": projection.growth,
+    "figures": figures.figures,
+    "latency": live.latency,
+    "memory": live.memory,
+    "start": live.start,
 }
 
 
-async def main(names: list[str], *, quick: bool) -> int:
+async def measure(names: list[str], *, quick: bool) -> int:
     rows: list[Row] = []
-    async with Place(rounds_wanted(quick=quick), quick) as place:
-        for name in names or MEASUREMENTS:
-            rows += await MEASUREMENTS[name](place)
+    failed = 0
+    for name in names or MEASUREMENTS:
+        begun = time.monotonic()
+        print(f"{name} …", end=" ", file=sys.stderr, flush=True)
+        try:
+            async with Place(rounds_wanted(quick=quick), quick) as place:
+                rows += await MEASUREMENTS[name](place)
+        except Exception as error:  # noqa: BLE001 - the other rows are still worth having
+            failed += 1
+            print(f"failed: {error!r}", end=" ", file=sys.stderr)
+        print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     print(table(rows))
-    save(rows)
-    return 0
+    if not quick:
+        save(rows)
+        print(f"\n{RESULT}")
+    return 1 if failed else 0
+
+
+def main() -> int:
+    lines = [f"  {name:<11} {made.__doc__}" for name, made in MEASUREMENTS.items()]
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog="\n".join(("measurements:", *lines, "", "ROUNDS=9 measures in 9 rounds.")),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="*", choices=[[], *MEASUREMENTS], metavar="NAME")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, small sizes: does it run? (nothing saved)"
+    )
+    options = parser.parse_args()
+    observe.configure("bench", 0, "ERROR")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it speaks of every new topic
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as the services' processes have
+    return run(measure(options.name, quick=options.quick))
 
 
 if __name__ == "__main__":
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as r:
-        r.run(main([a for a in sys.argv[1:] if a[0] != "-"], quick="--quick" in sys.argv))
+    sys.exit(main())

@@ -137,7 +137,7 @@ def _money(chance: random.Random) -> str:
 def _repair(chance: random.Random) -> dict[str, Any]:
     return {
         "kind": chance.choice(list(RepairKind)), "quantity": chance.randrange(1, 4),
-        "measure_unit": "件", "urgency": next(iter(Urgency)), "place": "教学楼三楼东侧", "card": None,
+        "measure_unit": "件", "urgency": next(iter(Urgency)), "place": "教学楼三楼", "card": None,
         "category": "", "round": None, "parts": [], "parts_cny": _money(chance),
         "labour_cny": "0", "cost_cny": _money(chance), "repairer": "wang",
         "reported_at": NOON, "started_at": NOON, "finished_at": NOON,

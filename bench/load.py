@@ -3,12 +3,14 @@ its input (`Order`) and answers each with a line (`Done`).
 
 It speaks just enough HTTP/1.1 to keep connections busy, so that it is not what is measured.
 """
+# ruff: noqa: ASYNC110 - other processes are watched by asking them
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import cast
 from uuid import UUID
@@ -33,14 +35,18 @@ class Order(msgspec.Struct):
     schools: int
     first: int
     batch: int = 0
+    per_second: float = 0
 
 
 class Done(msgspec.Struct):
-    """`seconds` from the first request to the last answer; how often each status came."""
+    """`seconds` from the first request to the last answer; how often each status came;
+    `answered_at`: the time of each answer, since 1970, in order.
+    """
 
     seconds: float
     statuses: dict[int, int]
     latencies_s: list[float]
+    answered_at: list[float]
 
 
 def requests_of(order: Order) -> Iterator[bytes]:
@@ -77,8 +83,11 @@ def _batch(streams: list[UUID], numbers: range) -> bytes:
 class Caller(asyncio.Protocol):
     """One connection: sends, waits for the whole answer, sends the next."""
 
-    def __init__(self, waiting: list[bytes], finished: asyncio.Future[None]) -> None:
-        self.waiting, self.finished = waiting, finished
+    def __init__(
+        self, waiting: list[bytes], idle: deque[Caller] | None, finished: asyncio.Future[None]
+    ) -> None:
+        self.waiting, self.idle, self.finished = waiting, idle, finished
+        self.answered_at: list[float] = []
         self.statuses: dict[int, int] = {}
         self.latencies_s: list[float] = []
         self.begun, self.missing, self.buffer = 0.0, 0, b""
@@ -115,7 +124,11 @@ class Caller(asyncio.Protocol):
             self.buffer = b""
         if self.missing == 0:
             self.latencies_s.append(time.perf_counter() - self.begun)
-            self.send()
+            self.answered_at.append(time.time())
+            if self.idle is None:
+                self.send()
+            else:
+                self.idle.append(self)
 
 
 async def run(order: Order) -> Done:
@@ -124,11 +137,15 @@ async def run(order: Order) -> Done:
     waiting = list(requests_of(order))
     waiting.reverse()
     callers: list[Caller] = []
+    idle: deque[Caller] | None = deque() if order.per_second else None
     for _ in range(order.connections):
-        caller = Caller(waiting, loop.create_future())
+        caller = Caller(waiting, idle, loop.create_future())
         await loop.create_connection(lambda one=caller: one, "127.0.0.1", order.port)  # type: ignore[misc]
         callers.append(caller)
     begun = time.perf_counter()
+    if idle is not None:
+        idle += callers
+        await _pace(order, waiting, idle)
     for caller in callers:
         caller.send()
     await asyncio.gather(*(caller.finished for caller in callers))
@@ -138,7 +155,25 @@ async def run(order: Order) -> Done:
         caller.transport.close()
         for status, count in caller.statuses.items():
             statuses[status] = statuses.get(status, 0) + count
-    return Done(seconds, statuses, [wait for caller in callers for wait in caller.latencies_s])
+    return Done(
+        seconds,
+        statuses,
+        [wait for caller in callers for wait in caller.latencies_s],
+        sorted(at for caller in callers for at in caller.answered_at),
+    )
+
+
+async def _pace(order: Order, waiting: list[bytes], idle: deque[Caller]) -> None:
+    """Sends at the order's pace, and waits for the last answers."""
+    begun, sent = time.perf_counter(), 0
+    while waiting:
+        due = min(order.requests, int((time.perf_counter() - begun) * order.per_second))
+        while sent < due and idle:
+            idle.popleft().send()
+            sent += 1
+        await asyncio.sleep(0.001)
+    while len(idle) < order.connections:
+        await asyncio.sleep(0.001)
 
 
 def main() -> None:

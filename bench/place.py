@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Self
 import asyncpg
 import httpx
 
+from deploy.local import postgres
 from deploy.local.instance import is_free
 from deploy.local.process import Process
 from deploy.local.supervisor import ROOT, RUN, Stack
@@ -42,6 +44,10 @@ class Place:
 
     async def __aexit__(self, *_: object) -> None:
         await self._exits.aclose()
+        for folder in (FOLDER / "stores", FOLDER / "start"):
+            if folder.exists():
+                postgres.remove(folder)
+                shutil.rmtree(folder)
 
     def size(self, whole: int, small: int) -> int:
         """A number of things: the small one with `--quick`."""

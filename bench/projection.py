@@ -16,6 +16,7 @@ from bench.world import settle, world
 from services.reporting import reporting
 from services.reporting.counting import Counting
 from shared.config import Settings
+from shared.runtime import Runtime
 from shared.service import running
 
 PATIENCE_S = 600.0
@@ -29,20 +30,26 @@ async def product(place: Place, feed: Feed) -> float:
         topic_prefix=feed.prefix, partitions=PARTITIONS,
     )  # fmt: skip
     async with running(reporting, config, "api") as rt:
-        await settle(rt.pool, world(feed.schools))
-        await rt.directory.refresh()
-        counting = Counting(rt)
-        clock = Clock(counting, feed.events)
-        await counting.start()
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await clock.finished.wait()
-        finally:
-            await counting.stop()
-        if counting.parked:
-            raise RuntimeError(f"{counting.parked} keys were parked")
+        clock = await count(rt, feed)
         await rt.pool.execute("checkpoint")
     return feed.events / (clock.ended - clock.begun)
+
+
+async def count(rt: Runtime, feed: Feed, person: str = "bench") -> Clock:
+    """Has reporting count a whole feed."""
+    await settle(rt.pool, world(feed.schools), person)
+    await rt.directory.refresh()
+    counting = Counting(rt)
+    clock = Clock(counting, feed.events)
+    await counting.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await clock.finished.wait()
+    finally:
+        await counting.stop()
+    if counting.parked:
+        raise RuntimeError(f"{counting.parked} keys were parked")
+    return clock
 
 
 class Clock:

@@ -14,7 +14,7 @@ import msgspec
 
 from bench.append import STREAMS, adopted
 from bench.load import Done, Order
-from bench.place import Place, free_port
+from bench.place import Place, Pool, free_port
 from bench.rows import Row, compared, interleaved, percentile, plain
 from bench.world import World, keep_current, world
 from deploy.local.supervisor import ROOT
@@ -37,10 +37,31 @@ class Load:
     async def rate(
         self, port: int, requests: int, *, batch: int = 0, connections: int = CONNECTIONS
     ) -> float:
-        """Commands a second, all of them taken; RuntimeError if one was not."""
+        """Commands a second, all of them taken."""
+        done = await self.done(port, requests, batch=batch, connections=connections)
+        self.latencies_s += done.latencies_s
+        return requests * (batch or 1) / done.seconds
+
+    async def done(
+        self,
+        port: int,
+        requests: int,
+        *,
+        batch: int = 0,
+        connections: int = CONNECTIONS,
+        per_second: float = 0,
+    ) -> Done:
+        """Has an order carried out; RuntimeError unless every request was taken."""
         first = next(self.marks) * 1_000_000
         order = Order(
-            port, requests, connections, self.token, self.schools, first // (batch or 1), batch
+            port,
+            requests,
+            connections,
+            self.token,
+            self.schools,
+            first // (batch or 1),
+            batch,
+            per_second,
         )
         assert self.child.stdin is not None
         assert self.child.stdout is not None
@@ -48,8 +69,7 @@ class Load:
         done = msgspec.json.decode(await self.child.stdout.readline(), type=Done)
         if done.statuses != {200: requests}:
             raise RuntimeError(f"not every request was taken: {done.statuses}")
-        self.latencies_s += done.latencies_s
-        return requests * (batch or 1) / done.seconds
+        return done
 
 
 @asynccontextmanager
@@ -74,18 +94,25 @@ async def serving(place: Place) -> AsyncIterator[tuple[int, World]]:
     dsn, port = await place.dsn("bench_web"), free_port()
     async with asyncpg.create_pool(dsn, min_size=4, max_size=4) as pool:
         await adopted(pool, made, PERSON)
-        keeper = asyncio.create_task(_keep(pool))
         env = await place.environment(dsn, port, "bench-web")
-        try:
-            async with place.process(
-                "procurement", "services.procurement", "api", port=port, env=env
-            ):
-                yield port, made
-        finally:
-            keeper.cancel()
+        async with (
+            current(pool),
+            place.process("procurement", "services.procurement", "api", port=port, env=env),
+        ):
+            yield port, made
 
 
-async def _keep(pool: asyncpg.Pool[asyncpg.Record]) -> None:
+@asynccontextmanager
+async def current(pool: Pool) -> AsyncIterator[None]:
+    """Says that a service's local copy is up to date, for as long as it is used."""
+    keeper = asyncio.create_task(_keep(pool))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+
+
+async def _keep(pool: Pool) -> None:
     while True:
         await keep_current(pool)
         await asyncio.sleep(5)

@@ -1,7 +1,8 @@
 """Reporting: what happened everywhere, counted; who must answer for what is wrong."""
 
 from services.reporting import alert_rules, alert_stream, figure_routes
-from services.reporting.alert import AlertPolicy, alerts
+from services.reporting.alert import alerts
+from services.reporting.alert.climbing import AlertPolicy
 from services.reporting.alert_rules import DamagePolicy
 from services.reporting.counting import SOURCES, Counting
 from services.reporting.period import SchoolYearPolicy

@@ -10,7 +10,9 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from services.reporting.alert import RaiseAlert, SettleAlert, Severity, alerts
+from services.reporting.alert import Severity, alerts
+from services.reporting.alert.answer import SettleAlert
+from services.reporting.alert.climbing import RaiseAlert
 from services.reporting.upstream.assets import AssetDamaged
 from services.reporting.upstream.procurement import SplitSuspected
 from services.reporting.upstream.safety import HazardClosed, HazardOverdue, InspectionFailed

@@ -20,7 +20,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
-from services.reporting.alert import alert_list, alerts
+from services.reporting.alert import alerts
+from services.reporting.alert.views import alert_list
 from services.reporting.figure_routes import routing
 from services.reporting.reader import Reader
 from shared import observe

@@ -140,7 +140,7 @@ class FigureApi:
                 unit=self.reader.where(unit),
                 period=days_of(span),
                 grain="day" if daily else "month",
-                parts=self.show.parts(figure, found, place, period, dims)
+                parts=self.show.parts(figure, found, place, span, dims)
                 if "units" in wanted
                 else [],
                 dims=self.show.dims(figure, found, unit, period) if "dims" in wanted else [],
@@ -245,7 +245,7 @@ class FigureApi:
     ) -> Response:
         """下级单位排名 · the units below in the order of a figure."""
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
-        units = self.reader.at_level(place, LEVELS[level])
+        units = self.reader.at_level(place, LEVELS[level], span)
         async with self.reader.reading(place) as (connection, _):
             found = await stored.read(connection, [figure], unit, span, where=where, tree=None)
             rows = await stored.rank(

@@ -101,7 +101,7 @@ class Reader:
             await connection.execute(
                 "select set_config('role', $1, true), set_config('houqin.units', $2, true),"
                 " set_config('plan_cache_mode', 'force_custom_plan', true),"
-                " set_config('work_mem', '32MB', true)",
+                " set_config('work_mem', '32MB', true), set_config('jit', 'off', true)",
                 READER,
                 granted,
             )
@@ -132,8 +132,21 @@ class Reader:
             return Where(id=unit_id, name=str(unit_id), level=0)
         return Where(id=unit_id, name=unit.name, level=int(unit.level))
 
-    def at_level(self, unit: Unit, level: int) -> list[UUID]:
-        """The units of that level at or below a unit, as of today."""
-        below: Iterable[UUID] = self.rt.directory.subtree(unit.id)
-        found = (self.rt.directory.unit(one) for one in below)
-        return [one.id for one in found if one is not None and one.level == level]
+    def at_level(self, unit: Unit, level: int, period: Period) -> list[UUID]:
+        """The units of that level at or below a unit, as of today, that were there in the period."""
+        below = self.existing(self.rt.directory.subtree(unit.id), period)
+        return [one.id for one in below if one.level == level]
+
+    def children(self, unit: Unit, period: Period) -> list[UUID]:
+        """The units directly below, as of today, that were there in the period."""
+        below = self.rt.directory.children(unit.id)
+        return [one.id for one in self.existing(below, period)]
+
+    def existing(self, units: Iterable[UUID], period: Period) -> list[Unit]:
+        """Those of the units that had not been closed before the period."""
+        found = (self.rt.directory.unit(one) for one in units)
+        return [
+            one
+            for one in found
+            if one is not None and (one.closed_on is None or one.closed_on > period.first)
+        ]

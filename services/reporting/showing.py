@@ -47,9 +47,9 @@ class Show:
         return path + query + (f"&dims={quote(dims, safe=':,')}" if dims else "")
 
     def parts(
-        self, figure: Figure, found: stored.Read, unit: Unit, period: str, dims: str
+        self, figure: Figure, found: stored.Read, unit: Unit, period: Period, dims: str
     ) -> list[answers.OfUnit]:
-        """The shares of the units below, and what counts for the unit itself."""
+        """The shares of the units below, of those without any too, and of the unit itself."""
         top, bottom = found.parts[0, stored.NUMERATOR], found.parts[0, stored.DENOMINATOR]
         nothing = list(shape.NOTHING)
         made = [
@@ -57,9 +57,9 @@ class Show:
                 **shape.shown(figure, top.get(below, nothing), bottom.get(below, nothing))
                 .model_dump(),
                 unit=self.reader.where(below), own=False,
-                link=self.link(figure, below, period, dims),
+                link=self.link(figure, below, period.text, dims),
             )
-            for below in top.keys() | bottom.keys()
+            for below in {*top, *bottom, *self.reader.children(unit, period)}
         ]  # fmt: skip
         own = [
             shape.own_part(shape.total(found.own[0, side].values()), found.parts[0, side].values())
@@ -69,7 +69,7 @@ class Show:
             made.append(
                 answers.OfUnit(
                     **shape.shown(figure, *own).model_dump(), unit=self.reader.where(unit.id),
-                    own=True, link=self.link(figure, unit.id, period, dims, "events"),
+                    own=True, link=self.link(figure, unit.id, period.text, dims, "events"),
                 )
             )  # fmt: skip
         return sorted(made, key=lambda part: (part.own, part.unit.name, str(part.unit.id)))

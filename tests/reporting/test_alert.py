@@ -4,24 +4,24 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.reporting.alert import (
-    AcknowledgeAlert,
     Alert,
     AlertAcknowledged,
     AlertClimbed,
     AlertExplained,
-    AlertPolicy,
     AlertRaised,
     AlertResolved,
     AlertStatus,
-    ClimbAlert,
+    Severity,
+    alerts,
+)  # fmt: skip
+from services.reporting.alert.answer import (
+    AcknowledgeAlert,
     ExplainAlert,
-    RaiseAlert,
     ResolveAlert,
     SettleAlert,
-    Severity,
-    alert_list,
-    alerts,
-)
+)  # fmt: skip
+from services.reporting.alert.climbing import AlertPolicy, ClimbAlert, RaiseAlert
+from services.reporting.alert.views import alert_list
 from shared.kernel import Recorded
 from shared.organisation import Level, Unit
 from shared.testing import COUNTY, SCHOOL, STREAM, by, given

@@ -8,7 +8,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from services.reporting import alert_rules, reporting
-from services.reporting.alert import RaiseAlert, SettleAlert, Severity, alerts
+from services.reporting.alert import Severity, alerts
+from services.reporting.alert.answer import SettleAlert
+from services.reporting.alert.climbing import RaiseAlert
 from services.reporting.alert_rules import (
     DamagePolicy,
     raise_hazard_overdue,

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 from services.reporting import alert_stream
-from services.reporting.alert import AcknowledgeAlert, RaiseAlert, Severity, alerts
+from services.reporting.alert import Severity, alerts
+from services.reporting.alert.answer import AcknowledgeAlert
+from services.reporting.alert.climbing import RaiseAlert
 from services.reporting.alert_stream import AlertStream, cursor_of
 from shared.decide import Request, Step
 from shared.organisation import Role

@@ -146,7 +146,26 @@ async def test_dimensions_choose(http: httpx.AsyncClient) -> None:
     assert both["value"] == 4
     late = await figure(http, "assets.repairs_done", PROVINCE, "2011/2012", dims="in_time:no")
     assert late["value"] == 1
-    assert [part["unit"]["id"] for part in late["parts"]] == [str(NORTH)]
+    assert {part["unit"]["id"]: part["value"] for part in late["parts"]} == {
+        str(NORTH): 1, str(SOUTH): 0,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("year")
+async def test_a_closed_unit_is_shown_for_as_long_as_it_was_there(
+    http: httpx.AsyncClient, rt: Runtime
+) -> None:
+    await rt.pool.execute(
+        "update unit set closed_on = '2012-02-01', changed = (select units + 1 from directory_state)"
+        " where id = $1", TWO,
+    )  # fmt: skip
+    await rt.pool.execute("update directory_state set version = version + 1, units = units + 1")
+    await rt.directory.refresh()
+    for period, shown in (("2012-01", [str(TWO)]), ("2012-02", [])):
+        found = await figure(http, "assets.repairs_done", SOUTH, period)
+        assert [part["unit"]["id"] for part in found["parts"]] == shown
+        ranking = await get(http, "/rankings/assets.repairs_done", unit=str(SOUTH), period=period)
+        assert [one["unit"]["id"] for one in ranking["ranking"]] == shown
 
 
 @pytest.mark.usefixtures("year")

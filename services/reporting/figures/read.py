@@ -1,7 +1,7 @@
-"""Stored figures back as sums: one query per request, however many measures, units and months.
+"""Stored figures back as sums: one query for all measures, units and months of a request.
 
-A figure asked for is picked apart into series (a measure's labels, with a sign). What is read are
-whole months where the period holds them, and days at its ends.
+A figure asked for is first picked apart into series (a measure's labels, with a sign). What is read
+are whole months where the period holds them, and days at its ends.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from services.reporting.figures.fold import Sums
@@ -68,30 +68,45 @@ def sides(figure: Figure) -> list[tuple[int, tuple[Term, ...], bool]]:
     return [(NUMERATOR, figure.terms, figure.balance)]
 
 
-def picked(query: Query, figures: Sequence[Figure], where: Where) -> str:
-    """Every series that the figures are formed from: (no, labels, figure, side, sign, balance)."""
-    selects = []
-    for index, figure in enumerate(figures):
-        for side, terms, balance in sides(figure):
-            for term in terms:
-                wanted = {name: [value] for name, value in term.where.items()} | {
-                    name: [v for v in values if term.where.get(name, v) == v]
-                    for name, values in where.items()
-                }
-                dims = term.measure.dims
-                filters = "".join(
-                    f" and labels[{dims.index(name) + 1}] = any({query.bind(values, 'text[]')})"
-                    for name, values in wanted.items()
-                )
-                shown = "".join(
-                    f", labels[{dims.index(name) + 1}]" for name in figure.dims
-                ).removeprefix(", ")
-                selects.append(
-                    f"select no, array[{shown}]::text[] as labels, {index} as figure,"
-                    f" {side} as side, {term.sign} as sign, {balance} as balance from series"
-                    f" where measure = {query.bind(term.measure.name, 'text')}{filters}"
-                )
-    return " union all ".join(selects)
+class Picked(NamedTuple):
+    """A series that a figure is formed from: its labels as the figure shows them, and its sign."""
+
+    no: int
+    figure: int
+    side: int
+    sign: int
+    balance: bool
+    labels: tuple[str, ...]
+
+
+async def pick(connection: Connection, figures: Sequence[Figure], where: Where) -> list[Picked]:
+    """Every series that the figures are formed from."""
+    terms = [
+        (index, side, term, balance)
+        for index, figure in enumerate(figures)
+        for side, terms, balance in sides(figure)
+        for term in terms
+    ]
+    names = {term.measure.name for _, _, term, _ in terms}
+    rows = await connection.fetch(
+        "select no, measure, labels from series where measure = any($1)", list(names)
+    )
+    found = []
+    for index, side, term, balance in terms:
+        for row in rows:
+            if row["measure"] == term.measure.name:
+                labels = dict(zip(term.measure.dims, row["labels"], strict=True))
+                if chosen(labels, term, where):
+                    shown = tuple(labels[name] for name in figures[index].dims)
+                    found.append(Picked(row["no"], index, side, term.sign, balance, shown))
+    return found
+
+
+def chosen(labels: Mapping[str, str], term: Term, where: Where) -> bool:
+    """Whether facts with these labels count for a term, and are wanted."""
+    return all(labels[name] == value for name, value in term.where.items()) and all(
+        labels[name] in values for name, values in where.items()
+    )
 
 
 def grains(
@@ -118,44 +133,44 @@ _SUMS = (
 
 def cells(
     query: Query,
+    series: Sequence[Picked],
     spans: tuple[tuple[date, date] | None, list[date]],
     place: str | None,
-    *,
-    balance: bool,
     added: Sequence[str] = (),
 ) -> str:
-    """The stored rows, within months and days, of those picked series that are balances or not,
-    joined with how they count; `place` says of whom (where not of everybody).
-
-    `added`: only these numbers, added up by series and place before the join.
+    """The stored rows of picked series within months and days; `place` says of whom (where not of
+    everybody). `added`: only these numbers, added up by series and place.
     """
     months, days = spans
-    series = f"f.series = any(array(select no from picked where balance = {balance}))"
+    numbers = query.bind(sorted({one.no for one in series}), "int[]")
     when = []
     if months is not None:
         first, last = (query.bind(month, "date") for month in months)
-        when.append(f"f.grain = 1 and f.day between {first} and {last}")
+        when.append(f"grain = 1 and day between {first} and {last}")
     if days or not when:
-        when.append(f"f.grain = 0 and f.day = any({query.bind(days, 'date[]')})")
-    whom = "" if place is None else f" and f.place = any({place})"
+        when.append(f"grain = 0 and day = any({query.bind(days, 'date[]')})")
+    whom = "" if place is None else f" and place = any({place})"
     columns, group = "*", ""
     if added:
         sums = ", ".join(f"sum({name})::bigint as {name}" for name in added)
         columns, group = f"series, place, {sums}", " group by series, place"
     found = " union all ".join(
-        f"select {columns} from figure f where {series} and {span}{whom}{group}" for span in when
+        f"select {columns} from figure where series = any({numbers}) and {span}{whom}{group}"
+        for span in when
     )
-    return f"({found}) f join picked p on p.no = f.series and p.balance = {balance}"
+    return f"({found}) f"
+
+
+def counting(query: Query, series: Sequence[Picked], of: Sequence[int]) -> str:
+    """How series count: `p` with the series' number, what it is counted `as_`, and its sign."""
+    columns = ([one.no for one in series], list(of), [one.sign for one in series])
+    numbers, of_, signs = (query.bind(column, "int[]") for column in columns)
+    return f"join unnest({numbers}, {of_}, {signs}) p(no, as_, sign) on p.no = f.series"
 
 
 def places(query: Query, units: Iterable[UUID]) -> str:
     """The numbers of units, as an array."""
     return f"array(select no from place where unit = any({query.bind(list(units), 'uuid[]')}))"
-
-
-def balances(figures: Iterable[Figure]) -> list[bool]:
-    """Which of the two kinds of sums the figures need."""
-    return sorted({balance for figure in figures for _, _, balance in sides(figure)})
 
 
 def by_spell(
@@ -179,62 +194,64 @@ async def read(
     tree: Tree | None,
 ) -> Read:
     """The sums of figures for a unit over a period; with a tree also of the units below."""
+    series = await pick(connection, figures, where)
     query, selects = Query(), []
-    head = f"with picked as materialized ({picked(query, figures, where)})"
     daily = period.days <= DAILY_MAX
     opening = query.bind(period.first if daily else period.first.replace(day=1), "date")
     bucket = "f.day" if daily else "date_trunc('month', f.day)::date"
     own = places(query, [unit])
-    for balance in balances(figures):
-        of = cells(query, grains(period, balance=balance, daily=daily), own, balance=balance)
-        when = f"case when {bucket} >= {opening} then {bucket} end"
+    for balance in sorted({one.balance for one in series}):
+        these = [one for one in series if one.balance == balance]
+        as_ = [series.index(one) for one in these]
+        spans = grains(period, balance=balance, daily=daily)
         selects.append(
-            f"select p.figure, p.side, null::uuid, p.labels, {when}, {_SUMS} from {of}"
-            " group by 1, 2, 4, 5"
+            "select p.as_, null::uuid,"
+            f" case when {bucket} >= {opening} then {bucket} end, {_SUMS}"
+            f" from {cells(query, these, spans, own)} {counting(query, these, as_)} group by 1, 3"
         )
         first = BEGINNING if balance else period.first
         spells = by_spell(tree, unit, first, period.last) if tree else {}
         for spell, units in spells.items():
-            of = cells(
-                query, grains(Period("", *spell), balance=False, daily=False),
-                places(query, units), balance=balance,
-            )  # fmt: skip
+            spans = grains(Period("", *spell), balance=False, daily=False)
+            below = cells(query, these, spans, places(query, units))
             selects.append(
-                "select p.figure, p.side, x.unit, null::text[], null::date,"
-                f" {_SUMS} from {of} join place x on x.no = f.place group by 1, 2, 3"
+                f"select p.as_, x.unit, null::date, {_SUMS}"
+                f" from {below} {counting(query, these, as_)} join place x on x.no = f.place"
+                " group by 1, 2"
             )
     found = Read()
-    for row in await connection.fetch(f"{head} {' union all '.join(selects)}", *query.values):
-        _take(found, row)
+    if selects:
+        for row in await connection.fetch(" union all ".join(selects), *query.values):
+            _take(found, series[row[0]], row[1], row[2], list(row)[3:])
     return found
 
 
-def _take(found: Read, row: Any) -> None:
-    index, side, unit, labels, bucket, *sums = row
+def _take(found: Read, of: Picked, unit: UUID | None, bucket: date | None, sums: Sums) -> None:
     if unit is None:
-        known: dict[Any, Sums] = found.own[index, side]
-        key: Any = (tuple(labels), bucket)
+        known: dict[Any, Sums] = found.own[of.figure, of.side]
+        key: Any = (of.labels, bucket)
     else:
-        known, key = found.parts[index, side], unit
+        known, key = found.parts[of.figure, of.side], unit
     before = known.get(key)
     known[key] = sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
 
 
 _RANK = """
-with picked as materialized ({picked}),
-wanted as (select no, unit from place where unit = any({of})),
-sums as (
-    select place, side, sum(entries)::bigint as entries, sum(number)::bigint as number
+with sums as (
+    select place, as_ as side, sum(entries)::bigint as entries, sum(number)::bigint as number
     from ({selects}) s group by 1, 2
 ), valued as (
     select w.unit, coalesce(n.number, 0) as top, coalesce(d.number, 0) as bottom,
            coalesce(n.entries, 0) + coalesce(d.entries, 0) as entries, {value} as value
-    from wanted w left join sums n on n.place = w.no and n.side = 0
-                  left join sums d on d.place = w.no and d.side = 1
+    from place w left join sums n on n.place = w.no and n.side = 0
+                 left join sums d on d.place = w.no and d.side = 1
+    where w.unit = any({of})
 )
 select *, rank() over (order by value {order} nulls last) as rank from valued
 order by value {order} nulls last, unit limit {limit} offset {offset}
 """
+
+_NOTHING = "select 0 as place, 0 as as_, 0::bigint as entries, 0::bigint as number where false"
 
 
 async def rank(
@@ -251,22 +268,22 @@ async def rank(
     """Units in the order of a figure: rows of unit, the numbers `top` and `bottom` that it shows or
     is formed from, `entries`, rank.
     """
-    query = Query()
-    chosen = picked(query, [figure], where)
-    of = query.bind(list(units), "uuid[]")
-    selects = []
-    for balance in balances([figure]):
-        # So many are not looked up one by one: everybody's are read, and theirs picked out.
-        few = "array(select no from wanted)" if len(units) <= PLACES_IN_INDEX_MAX else None
+    series = await pick(connection, [figure], where)
+    query, selects = Query(), []
+    for balance in sorted({one.balance for one in series}):
+        these = [one for one in series if one.balance == balance]
         spans = grains(period, balance=balance, daily=False)
-        rows = cells(query, spans, few, balance=balance, added=("entries", *shown_by(figure)))
+        # So many are not looked up one by one: everybody's are read, and theirs picked out.
+        few = places(query, units) if len(units) <= PLACES_IN_INDEX_MAX else None
+        rows = cells(query, these, spans, few, ("entries", *shown_by(figure)))
         selects.append(
-            f"select f.place, p.side, f.entries, p.sign * {_number(figure)} as number from {rows}"
+            f"select f.place, p.as_, f.entries, p.sign * {_number(figure)} as number"
+            f" from {rows} {counting(query, these, [one.side for one in these])}"
         )
     statement = _RANK.format(
-        picked=chosen, of=of, selects=" union all ".join(selects), value=_value(figure),
-        order="desc" if descending else "asc", limit=query.bind(limit, "int"),
-        offset=query.bind(offset, "int"),
+        selects=" union all ".join(selects) or _NOTHING, value=_value(figure),
+        of=query.bind(list(units), "uuid[]"), order="desc" if descending else "asc",
+        limit=query.bind(limit, "int"), offset=query.bind(offset, "int"),
     )  # fmt: skip
     return await connection.fetch(statement, *query.values)  # type: ignore[no-any-return]
 
@@ -282,7 +299,7 @@ def _number(figure: Figure) -> str:
     """The column that a figure shows, by side."""
     if isinstance(figure, Ratio):
         top, bottom = figure.numerator.shows, figure.denominator.shows
-        return f"case p.side when 0 then f.{top} else f.{bottom} end"
+        return f"case p.as_ when 0 then f.{top} else f.{bottom} end"
     return f"f.{figure.shows}"
 
 

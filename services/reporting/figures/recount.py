@@ -17,7 +17,7 @@ from uuid import UUID
 import msgspec
 
 from services.reporting.figures.fold import Folder, Placed, Sums
-from services.reporting.figures.read import Where, sides
+from services.reporting.figures.read import Where, chosen, sides
 from services.reporting.figures.tree import Tree
 from services.reporting.period import BEGINNING, Period
 from shared.kernel import Recorded, Refused
@@ -117,9 +117,7 @@ class Recounter:
         if not first <= placed.day <= self.period.last:
             return False
         labels = dict(zip(placed.measure.dims, placed.labels, strict=True))
-        return all(labels[name] == value for name, value in term.where.items()) and all(
-            labels[name] in values for name, values in self.where.items()
-        )
+        return chosen(labels, term, self.where)
 
     async def page(
         self, connection: Connection, cursor: str, limit: int

@@ -95,7 +95,7 @@ do $$ begin
 exception when duplicate_object or unique_violation then null;
 end $$;
 grant houqin_reader to current_user;
-create function granted_units() returns setof uuid language sql stable as $$
+create function granted_units() returns setof uuid language sql stable parallel safe as $$
     select unnest(string_to_array(current_setting('houqin.units', true), ',')::uuid[])
 $$;
 alter table archive enable row level security;

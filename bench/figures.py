@@ -1,0 +1,68 @@
+"""How soon a figure or a ranking is answered, over HTTP, by the real process."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+
+from bench.events import PARTITIONS, Feed, fill
+from bench.place import Place, free_port
+from bench.projection import count
+from bench.rows import Row, percentile, plain
+from bench.web import PERSON
+from bench.world import world
+from services.reporting import reporting
+from shared.config import Settings
+from shared.service import running
+
+YEAR = "2026-09-07..2027-09-06"
+MEASURE = "assets.repairs_done"
+
+
+async def figures(place: Place) -> list[Row]:
+    """A county of 200 schools over a year, and a province of 20,000 ranked."""
+    stack = await place.stores()
+    feed = Feed(place.size(500_000, 20_000), place.size(20_000, 2_000), days=365)
+    made = world(feed.schools)
+    await fill(stack.kafka, feed)
+    dsn, port = await place.dsn("bench_figures"), free_port()
+    config = Settings(
+        database=dsn, kafka=stack.kafka, topic_prefix=feed.prefix, partitions=PARTITIONS
+    )
+    async with running(reporting, config, "api") as rt:
+        await count(rt, feed, PERSON)
+        await rt.pool.execute("vacuum analyze")
+    env = await place.environment(dsn, port, feed.prefix)
+    headers = {"Authorization": f"Bearer {await place.token(PERSON)}"}
+    base = f"http://127.0.0.1:{port}/reporting"
+    async with (
+        place.process("reporting", "services.reporting", "api", port=port, env=env),
+        httpx.AsyncClient(trust_env=False, headers=headers, timeout=30) as client,
+    ):
+        county, ranked = [], []
+        for n in range(place.size(40, 10) * place.rounds):
+            unit = made.counties[n % len(made.counties)]
+            asked = {"unit": str(unit), "period": YEAR}
+            county.append(await _timed(client, f"{base}/figures/{MEASURE}", asked))
+            if n % 2 == 0:
+                asked = {"unit": str(made.province), "period": YEAR, "level": "school"}
+                ranked.append(await _timed(client, f"{base}/rankings/{MEASURE}", asked))
+    schools = feed.schools
+    return [
+        plain(
+            f"figure of a county of {schools // 100} schools, a year, p95", "ms",
+            [1000 * percentile(county, 0.95)], at_most=30,
+        ),
+        plain(
+            f"ranking of a province of {schools:,} schools, p95", "ms",
+            [1000 * percentile(ranked, 0.95)], at_most=200,
+        ),
+    ]  # fmt: skip
+
+
+async def _timed(client: httpx.AsyncClient, url: str, params: dict[str, str]) -> float:
+    begun = time.perf_counter()
+    answer = await client.get(url, params=params)
+    answer.raise_for_status()
+    return time.perf_counter() - begun
