@@ -133,7 +133,7 @@ class Reader:
         return Where(id=unit_id, name=unit.name, level=int(unit.level))
 
     def at_level(self, unit: Unit, level: int, period: Period) -> list[UUID]:
-        """The units of that level at or below a unit, as of today, that were there in the period."""
+        """The units of that level at or below a unit today that were there in the period."""
         below = self.existing(self.rt.directory.subtree(unit.id), period)
         return [one.id for one in below if one.level == level]
 
