@@ -142,8 +142,8 @@ async def http(place: Place) -> list[Row]:
         )
     return [
         compared("http, 32 connections", "commands/s", found["ours"], found["empty"], at_least=0.5),
-        plain("http latency p50", "ms", [percentile(waits, 0.5) * 1000]),
-        plain("http latency p99", "ms", [percentile(waits, 0.99) * 1000]),
+        plain("  latency p50 (http)", "ms", [percentile(waits, 0.5) * 1000]),
+        plain("  latency p99 (http)", "ms", [percentile(waits, 0.99) * 1000]),
     ]
 
 

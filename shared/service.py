@@ -237,7 +237,7 @@ async def serve(service: Service, role: RoleName) -> None:
         server = uvicorn.Server(
             uvicorn.Config(
                 application(rt, role), config.host, config.port, log_level="warning",
-                access_log=False, lifespan="off", timeout_graceful_shutdown=10,
+                access_log=False, lifespan="off", timeout_graceful_shutdown=3,
             )
         )  # fmt: skip
         with contextlib.suppress(asyncio.CancelledError):

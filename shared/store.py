@@ -336,9 +336,11 @@ def _text(checked: tuple[str, ...], shape: tuple[tuple[str, int], ...]) -> str:
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], row: type[NamedTuple]) -> list[list[Any]]:
+    """Rows as columns; an empty one stands for nulls, which `unnest` fills up with."""
     if not rows:
         return [[] for _ in row._fields]
-    return [list(column) for column in zip(*rows, strict=True)]
+    columns = zip(*rows, strict=True)
+    return [[] if column.count(None) == len(column) else [*column] for column in columns]
 
 
 async def keep_snapshots(

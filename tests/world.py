@@ -12,8 +12,8 @@ import itertools
 import json
 import time
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -261,6 +261,19 @@ class World:
         return answer.status_code == 200
 
 
+@contextmanager
+def without_fsync() -> Iterator[None]:
+    """Starts a Postgres whose commits need not reach the disk: tests kill processes, never the
+    machine, and what the kernel has been given it keeps.
+    """
+    kept = postgres_part.SETTINGS["fsync"]
+    postgres_part.SETTINGS["fsync"] = "off"
+    try:
+        yield
+    finally:
+        postgres_part.SETTINGS["fsync"] = kept
+
+
 @asynccontextmanager
 async def entered(folder: Path) -> AsyncIterator[World]:
     """The platform, started, with everybody in his place."""
@@ -272,7 +285,9 @@ async def entered(folder: Path) -> AsyncIterator[World]:
     said: list[str] = []
     stack = Stack(folder / "stack", SERVICES, env=env, progress=said.append)
     try:
-        async with stack:
+        with without_fsync():
+            await stack.start()
+        try:
             api = Api(stack.urls)
             world = World(stack, api)
             try:
@@ -286,6 +301,8 @@ async def entered(folder: Path) -> AsyncIterator[World]:
                 await api.client.aclose()
                 for pool in world.pools.values():
                     await asyncio.wait_for(pool.close(), 10)
+        finally:
+            await stack.stop()
     finally:
         (folder / "stack.txt").write_text("\n".join(said), "utf-8")
         postgres_part.remove(folder / "stack")

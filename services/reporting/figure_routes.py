@@ -19,13 +19,13 @@ from services.reporting.figures import read as stored
 from services.reporting.figures import shape
 from services.reporting.figures.fold import Folder
 from services.reporting.figures.recount import Recounter
+from services.reporting.measure import Figure
 from services.reporting.measures import measures
 from services.reporting.period import Period
 from services.reporting.reader import Reader
 from services.reporting.showing import Show, days_of
 from shared.http import answering
 from shared.kernel import Refused
-from shared.measure import Figure
 from shared.openapi import refusal_responses
 from shared.organisation import Level, Unit
 from shared.problems import Problem

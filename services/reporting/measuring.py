@@ -1,5 +1,5 @@
 """The register in which every measure of this service is declared."""
 
-from shared.measure import Measures
+from services.reporting.measure import Measures
 
 measures = Measures()

@@ -12,9 +12,9 @@ from services.reporting import answers
 from services.reporting.figures import read as stored
 from services.reporting.figures import shape
 from services.reporting.figures.recount import Behind
+from services.reporting.measure import Derived, Figure, Measure, Ratio
 from services.reporting.period import Period
 from services.reporting.reader import Reader
-from shared.measure import Derived, Figure, Measure, Ratio
 from shared.organisation import Unit
 from shared.runtime import Runtime
 from shared.words import Word, words_of

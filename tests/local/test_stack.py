@@ -52,7 +52,7 @@ sys.exit(run(main()))
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - processes cannot set an event
+        while not condition():
             await asyncio.sleep(0.02)
 
 

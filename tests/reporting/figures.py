@@ -13,10 +13,10 @@ import asyncpg
 from services.reporting.figures.fold import Folder, Sums
 from services.reporting.figures.keep import Keeper, fetch_tree
 from services.reporting.figures.tree import Tree
+from services.reporting.measure import scaled
 from services.reporting.measures import measures
 from shared.envelope import Delivered
 from shared.kernel import Recorded
-from shared.measure import scaled
 from shared.store import Conflict
 
 type Pool = asyncpg.Pool[asyncpg.Record]

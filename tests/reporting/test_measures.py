@@ -15,6 +15,16 @@ import msgspec
 import pytest
 
 from services.reporting import upstream
+from services.reporting.measure import (
+    Derived,
+    Fact,
+    Measure,
+    Measures,
+    Ratio,
+    scaled,
+    share,
+    unscaled,
+)
 from services.reporting.measures import (
     assets,
     measures,
@@ -29,7 +39,6 @@ from services.reporting.upstream import organisation as o
 from services.reporting.upstream import procurement as p
 from services.reporting.upstream import safety as s
 from shared.kernel import Event, Foreign, Recorded
-from shared.measure import Derived, Fact, Measure, Measures, Ratio, scaled, share, unscaled
 from shared.signature import hints_of, without_none
 from shared.testing import SCHOOL
 from shared.words import words_of

@@ -16,10 +16,10 @@ from uuid import UUID
 import msgspec
 
 from services.reporting.figures.tree import DEPTH_MAX, Tree
+from services.reporting.measure import Fact, Measure, Measures, scaled
 from shared.envelope import Delivered, Unappliable
 from shared.fields import business_day
 from shared.kernel import Recorded
-from shared.measure import Fact, Measure, Measures, scaled
 
 DAY, MONTH = 0, 1
 """Grains at which figures are stored."""

@@ -29,9 +29,9 @@ from services.reporting.figures.fold import (
     rows_of,
 )  # fmt: skip
 from services.reporting.figures.tree import Tree
+from services.reporting.measure import Measures
 from shared.envelope import Delivered
 from shared.locks import Lock
-from shared.measure import Measures
 from shared.store import Conflict, Connection
 
 COPY_FROM = 1_000

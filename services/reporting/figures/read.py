@@ -15,8 +15,8 @@ from uuid import UUID
 
 from services.reporting.figures.fold import Sums
 from services.reporting.figures.tree import Tree
+from services.reporting.measure import Figure, Ratio, Term
 from services.reporting.period import BEGINNING, DAY, Period, days_between
-from shared.measure import Figure, Ratio, Term
 from shared.store import Connection
 
 NUMERATOR, DENOMINATOR = 0, 1

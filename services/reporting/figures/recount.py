@@ -19,9 +19,9 @@ import msgspec
 from services.reporting.figures.fold import Folder, Placed, Sums
 from services.reporting.figures.read import Where, chosen, sides
 from services.reporting.figures.tree import Tree
+from services.reporting.measure import Figure, Measure, Term, scaled, source_of
 from services.reporting.period import BEGINNING, Period
 from shared.kernel import Recorded, Refused
-from shared.measure import Figure, Measure, Term, scaled, source_of
 from shared.store import Connection
 
 CHUNK = 2_000

@@ -14,8 +14,8 @@ from typing import Any
 from services.reporting.figures.fold import Folded, Stray, add
 from services.reporting.figures.keep import Keeper, write_figures
 from services.reporting.figures.recount import CHUNK, types_of
+from services.reporting.measure import Measure
 from shared.kernel import Recorded
-from shared.measure import Measure
 from shared.store import Connection
 
 _EVENTS = """

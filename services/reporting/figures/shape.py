@@ -9,9 +9,9 @@ from decimal import Decimal
 from services.reporting.answers import OfTime, Shown, Value
 from services.reporting.figures.fold import Sums
 from services.reporting.figures.read import DENOMINATOR, NUMERATOR, Read, sides
+from services.reporting.measure import Figure, Ratio, share, unscaled
+from services.reporting.measure import Shown as Number
 from services.reporting.period import Period, after_month, days_between
-from shared.measure import Figure, Ratio, share, unscaled
-from shared.measure import Shown as Number
 
 NOTHING = (0, 0, 0, 0)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from uuid import UUID
 
+from services.reporting.measure import Fact
 from services.reporting.measuring import measures
 from services.reporting.upstream.assets import (
     AssetDamaged,
@@ -38,7 +39,6 @@ from services.reporting.upstream.assets import (
     TransferSent,
 )  # fmt: skip
 from shared.kernel import Recorded
-from shared.measure import Fact
 
 FURNITURE = "A05"
 """The class of furniture in GB/T 14885-2022."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from services.reporting.measure import Fact
 from services.reporting.measuring import measures
 from services.reporting.upstream.nutrition import MenuPublished
 from shared.kernel import Recorded
-from shared.measure import Fact
 
 
 @measures.measure("nutrition.menus_published", on=MenuPublished, dims={"in_time": "YesNo"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from services.reporting.measure import Fact
 from services.reporting.measuring import measures
 from services.reporting.upstream.organisation import (
     EstablishmentClosed,
@@ -18,7 +19,6 @@ from services.reporting.upstream.organisation import (
     StaffAppointed,
 )  # fmt: skip
 from shared.kernel import Recorded
-from shared.measure import Fact
 
 type Establishing = PostsEstablished | PostFilled | PostVacated | EstablishmentClosed
 

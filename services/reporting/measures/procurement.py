@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 
+from services.reporting.measure import Fact
 from services.reporting.measuring import measures
 from services.reporting.upstream.procurement import (
     BudgetAdopted,
@@ -23,7 +24,6 @@ from services.reporting.upstream.procurement import (
     SplitSuspected,
 )  # fmt: skip
 from shared.kernel import Recorded
-from shared.measure import Fact
 
 
 @measures.measure(

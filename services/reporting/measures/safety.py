@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC
 
+from services.reporting.measure import Fact
 from services.reporting.measuring import measures
 from services.reporting.upstream.safety import (
     HazardClosed,
@@ -21,7 +22,6 @@ from services.reporting.upstream.safety import (
 )  # fmt: skip
 from shared.fields import business_day
 from shared.kernel import Recorded
-from shared.measure import Fact
 
 FULL_SCHOOL = "full_school"
 """The kind of check that goes through the whole school (全校性安全大排查)."""
