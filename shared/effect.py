@@ -238,7 +238,7 @@ class Effect:
                 async with self.pool.acquire() as connection, connection.transaction():
                     if kept:
                         await self.handler.commit(connection, batch.prepared)
-                    failpoint("project.middle")
+                        failpoint("project.middle")
                     if aside:
                         await parking.park(connection, self.name, aside, batch.bad)
                     await self._move(connection, batch)

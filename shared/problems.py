@@ -18,6 +18,7 @@ from shared.words import Word, Words
 from shared.writer import KeyReused
 
 STATUS = {
+    "route_unknown": 404, "method_unknown": 405,
     "unauthenticated": 401, "forbidden": 403, "not_found": 404, "stale": 412, "conflict": 409,
     "key_missing": 400, "key_malformed": 400, "key_reused": 422, "match_malformed": 400,
     "body_not_json": 400, "body_too_large": 413, "posts_too_old": 503, "rule_missing": 503,

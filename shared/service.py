@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,14 +23,16 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from shared import files, http, observe, openapi, store, views
+from shared import files, http, observe, openapi, problems, store, views
 from shared.access import Tokens
 from shared.config import Settings, settings
 from shared.consumer import Consumer
-from shared.decide import SYSTEM, Request, Step
+from shared.decide import SYSTEM, Step
+from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.http import Endpoint
 from shared.kernel import Service
@@ -124,7 +126,7 @@ async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
         assert timer is not None
         step = Step(timer, stream, timer.command())
         try:
-            answer = await rt.writer.ask(Request([step], SYSTEM))
+            answer = await rt.writer.ask(Asked([step], SYSTEM))
         except Exception:  # noqa: BLE001 - the others are due as well; this one is tried again
             observe.log.exception("due_failed", aggregate=name, stream=str(stream))
             again = "update due set at = now() + interval '1 minute' where stream = $1"
@@ -185,6 +187,8 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     """The HTTP application of a running service."""
     # The page's scripts come with the package: many schools have no way to a public network.
     app = FastAPIOffline(title=rt.service.name, openapi_url=f"/{rt.service.name}/openapi.json")
+    for status in (404, 405):
+        app.add_exception_handler(status, _elsewhere(rt))
     app.router.routes += [
         Route("/health", _health),
         Route("/ready", _ready(rt)),
@@ -199,6 +203,16 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
         app.router.routes += [*http.routes(rt), *files.routes(rt)]
         app.router.routes.append(Route(f"/{rt.service.name}/events", _catalogue(rt)))
     return app
+
+
+def _elsewhere(rt: Runtime) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A path or method that nobody declared: a problem answer like every other no."""
+
+    async def answer(asked: Request, error: Exception) -> Response:
+        slug = "method_unknown" if getattr(error, "status_code", 404) == 405 else "route_unknown"
+        return problems.response(problems.Problem(slug), rt.words, asked.url.path)
+
+    return answer
 
 
 async def _health(_: object) -> Response:

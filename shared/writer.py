@@ -160,14 +160,16 @@ class Writer:
         requests = [asked.request for asked in pending]
         outcomes = await self.decide(connection, requests, known, group)
         decided: list[tuple[Asked, Decided]] = []
+        later: list[Asked] = []
         for asked, outcome in zip(pending, outcomes, strict=True):
             if isinstance(outcome, Decided):
                 decided.append((asked, outcome))
             elif isinstance(outcome, InOtherHands):
                 asked.needs |= outcome.streams
-                self._queue.waiting.insert(0, asked)
+                later.append(asked)
             else:
                 asked.fail(outcome)
+        self._queue.waiting[:0] = later
         if not decided:
             return
         answers = [self._answer(asked, item, known) for asked, item in decided]
@@ -248,7 +250,7 @@ class Writer:
         wanted = {step.stream for request in requests for step in request.steps}
         await self._load(connection, known, wanted - known.streams.keys())
         outcomes: list[Decided | Exception] = []
-        for request in requests:
+        for n, request in enumerate(requests, start=1):
             outcome: Decided | Exception | None = None
             while outcome is None:
                 try:
@@ -262,6 +264,9 @@ class Writer:
                 except Exception as error:  # noqa: BLE001 - the asker's answer
                     outcome = error
             outcomes.append(outcome)
+            if isinstance(outcome, InOtherHands):
+                # What follows may be meant to come after it, so it waits as well.
+                return [*outcomes, *(InOtherHands(()) for _ in requests[n:])]
         return outcomes
 
     async def _load(
