@@ -119,12 +119,6 @@ class Directory:
         """Time since the copy was last known to hold everything that Kafka held; inf: never."""
         return self._age_s + time.monotonic() - self._asked
 
-    async def watch(self, every_s: float = 0.5) -> None:
-        """Refreshes for ever, until cancelled."""
-        while True:
-            await self.refresh()
-            await asyncio.sleep(every_s)
-
     async def refresh(self) -> None:
         """Looks whether the tables have moved (one short query), and loads what has."""
         async with self._lock, self.pool.acquire() as connection:

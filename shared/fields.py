@@ -67,13 +67,6 @@ type Weight = Annotated[
 ]
 """A weight in grams, above 0."""
 
-type Share = Annotated[
-    Decimal,
-    BeforeValidator(_decimal),
-    Field(ge=0, le=1, max_digits=5, decimal_places=4),
-]
-"""A share between 0 and 1."""
-
 type Name = Annotated[
     str, StringConstraints(min_length=1, max_length=200), AfterValidator(_not_blank)
 ]

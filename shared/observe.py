@@ -34,14 +34,6 @@ SECONDS = Histogram(
     "houqin_request_seconds", "Time to answer", ["service", "operation"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )  # fmt: skip
-APPEND = Histogram(
-    "houqin_append_seconds", "Time to decide and append one group of commands", ["service"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
-)  # fmt: skip
-GROUP = Histogram(
-    "houqin_append_group", "Commands appended in one transaction", ["service"],
-    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-)  # fmt: skip
 HORIZON_AGE = Gauge(
     "houqin_log_horizon_age_seconds", "Age of the oldest open write transaction", ["service"]
 )
