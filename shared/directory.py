@@ -27,6 +27,7 @@ from shared.directory_events import (
     StaffCopy,
     Term,
     UnitCopy,
+    UnitRegistered,
     directory_events,
     evolve,
 )
@@ -34,7 +35,7 @@ from shared.envelope import Delivered, Unappliable
 from shared.fields import business_day
 from shared.organisation import HeldPost, Level, Role, Unit
 from shared.rules import NATIONAL, RuleBook, shipped
-from shared.store import Connection
+from shared.store import Connection, NewEvent, Part
 
 CONSUMER = "directory"
 """The name of the consumer that keeps the local copy, in every service."""
@@ -66,6 +67,12 @@ where (unit_parent.parent, unit_parent.during)
       is distinct from (excluded.parent, excluded.during)
 """
 
+_PLACE = """
+insert into unit_parent (unit, since, parent)
+select * from unnest({0}::uuid[], {1}::date[], {2}::uuid[])
+on conflict do nothing
+"""
+
 # How old the copy is: since its consumer last knew that it had everything. Null: never.
 _NEWER = """
 select state.version, age.age_s, newer.stream, newer.document
@@ -84,6 +91,7 @@ where kind = 'staff' and jsonb_path_query_array(document, '$.posts.*.person') ? 
 """
 
 _documents = msgspec.json.Decoder[Document](Document)
+_registered = msgspec.json.Decoder(UnitRegistered)
 _staff = msgspec.json.Decoder(StaffCopy)
 
 
@@ -119,6 +127,17 @@ async def keep(connection: Connection, documents: Mapping[UUID, Document]) -> No
     """Writes what streams have come to, under one new version of the copy."""
     texts = [msgspec.json.encode(document).decode() for document in documents.values()]
     await connection.execute(_KEEP, list(documents), texts)
+
+
+def own_places(events: Iterable[NewEvent]) -> list[Part]:
+    """Where the units stand that the service itself registers: written with the events, so that
+    its lists show them at once to whoever stands above them.
+    """
+    born = {e.stream: _registered.decode(e.data) for e in events if e.type == "UnitRegistered"}
+    if not born:
+        return []
+    days, parents = [unit.since for unit in born.values()], [unit.parent for unit in born.values()]
+    return [Part(_PLACE, (list(born), days, parents))]
 
 
 class Directory:
