@@ -56,7 +56,7 @@ kept as (
 )
 insert into unit_parent (unit, since, parent, during, changed)
 select stream, since, parent,
-       daterange(case when lag(since) over history < since then since end,
+       daterange(case when lag(since) over history is not null then since end,
                  lead(since) over history),
        changed
 from kept, jsonb_to_recordset(document -> 'places') as place(since date, parent uuid)
@@ -73,13 +73,14 @@ select * from unnest({0}::uuid[], {1}::date[], {2}::uuid[])
 on conflict do nothing
 """
 
-# How old the copy is: since its consumer last knew that it had everything. Null: never.
+# How old the copy is: since its consumer last knew that it had everything. Infinite: never.
 _NEWER = """
 select state.version, age.age_s, newer.stream, newer.document
 from directory_state state
 cross join (
     select case when bool_and(current_at is not null)
-                then extract(epoch from clock_timestamp() - min(current_at)) end::float8 as age_s
+                then extract(epoch from clock_timestamp() - min(current_at))
+                else 'infinity' end::float8 as age_s
     from consumed where consumer = $1
 ) age
 left join copied newer on newer.changed > $2 and newer.kind <> 'staff'
@@ -136,8 +137,8 @@ def own_places(events: Iterable[NewEvent]) -> list[Part]:
     born = {e.stream: _registered.decode(e.data) for e in events if e.type == "UnitRegistered"}
     if not born:
         return []
-    days, parents = [unit.since for unit in born.values()], [unit.parent for unit in born.values()]
-    return [Part(_PLACE, (list(born), days, parents))]
+    units = born.values()
+    return [Part(_PLACE, (list(born), [u.since for u in units], [u.parent for u in units]))]
 
 
 class Directory:
@@ -157,7 +158,7 @@ class Directory:
         self.administrators = frozenset(administrators)
         self.rules = RuleBook(shipped(service))
         self._version, self._lock = -1, asyncio.Lock()
-        self._age_s, self._asked = float("inf"), time.monotonic()
+        self._current_at = float("-inf")
         self._today = business_day(datetime.now(UTC))
         self._tree: dict[UUID, UnitCopy] = {}
         self._units: dict[UUID, Unit] = {}
@@ -169,35 +170,35 @@ class Directory:
     @property
     def age_seconds(self) -> float:
         """Time since the copy was last known to hold everything that Kafka held; inf: never."""
-        return self._age_s + time.monotonic() - self._asked
+        return time.monotonic() - self._current_at
 
     async def refresh(self) -> None:
         """Looks whether the copy has moved (one short query), and loads what is newer."""
         async with self._lock:
             asked = time.monotonic()
             rows = await self.pool.fetch(_NEWER, CONSUMER, self._version)
-            newer = [row for row in rows if row["stream"] is not None]
-            for row in newer:
-                self._take(row["stream"], _documents.decode(row["document"]))
-            self._version, age_s = rows[0]["version"], rows[0]["age_s"]
-            self._age_s, self._asked = float("inf") if age_s is None else age_s, asked
+            newer = {r["stream"]: _documents.decode(r["document"]) for r in rows if r["stream"]}
+            self._take(newer)
+            self._version, self._current_at = rows[0]["version"], asked - rows[0]["age_s"]
         today = business_day(datetime.now(UTC))
         if newer or today != self._today:
             self._today, self._units, self._children = today, {}, {}
 
-    def _take(self, stream: UUID, document: Document) -> None:
-        match document:
-            case StaffCopy():
-                pass  # read person by person
-            case UnitCopy():
-                self._tree[stream] = document
-            case RulesCopy():
-                self._published[stream] = document
-                published = [r for copy in self._published.values() for r in copy.rules.values()]
-                # Published ones come first, so that they win over a shipped one of the same day.
-                self.rules = RuleBook([*published, *shipped(self.service)])
-            case CalendarCopy(region=region):
-                self._calendars[region][stream] = document
+    def _take(self, newer: Mapping[UUID, Document]) -> None:
+        for stream, document in newer.items():
+            match document:
+                case UnitCopy():
+                    self._tree[stream] = document
+                case RulesCopy():
+                    self._published[stream] = document
+                case CalendarCopy(region=region):
+                    self._calendars[region][stream] = document
+                case StaffCopy():
+                    pass  # read person by person
+        if any(isinstance(document, RulesCopy) for document in newer.values()):
+            published = [r for copy in self._published.values() for r in copy.rules.values()]
+            # Published ones come first, so that they win over a shipped one of the same day.
+            self.rules = RuleBook([*published, *shipped(self.service)])
 
     def unit(self, id_: UUID) -> Unit | None:
         """The unit with its path as of today, or None."""
@@ -284,19 +285,19 @@ class Directory:
 
     def terms(self, unit: Unit) -> tuple[Term, ...]:
         """The terms that hold at the unit, by date: of each school year the nearest region's."""
-        years: dict[int, list[Term]] = {}
-        for region in (NATIONAL, *unit.path):
-            nearer: dict[int, list[Term]] = defaultdict(list)
-            for calendar in self._calendars_of(region):
-                for term in calendar.terms.values():
-                    nearer[term.school_year].append(term)
-            years |= nearer
-        return tuple(
-            sorted((t for terms in years.values() for t in terms), key=lambda t: t.first_day)
-        )
+        known = [
+            (term, calendar.region)
+            for calendar in self._calendars_of(unit)
+            for term in calendar.terms.values()
+        ]
+        nearest = {term.school_year: region for term, region in known}
+        held = (term for term, region in known if region == nearest[term.school_year])
+        return tuple(sorted(held, key=lambda term: term.first_day))
 
-    def _calendars_of(self, region: UUID) -> Iterable[CalendarCopy]:
-        return self._calendars[region].values() if region in self._calendars else ()
+    def _calendars_of(self, unit: Unit) -> list[CalendarCopy]:
+        """Those of every region that the unit lies in, the nearest last."""
+        regions = [self._calendars.get(region, {}) for region in (NATIONAL, *unit.path)]
+        return [calendar for region in regions for calendar in region.values()]
 
     def is_school_day(self, unit: Unit, day: date) -> bool:
         """Whether pupils have school: in term, on a weekday or a made-up day, not on a day off.
@@ -310,8 +311,7 @@ class Directory:
             return False
         kinds = {
             off.kind
-            for region in (*unit.path, NATIONAL)
-            for calendar in self._calendars_of(region)
+            for calendar in self._calendars_of(unit)
             for off in calendar.days.values()
             if off.first_day <= day <= off.last_day
         }

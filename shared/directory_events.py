@@ -15,9 +15,9 @@ from uuid import UUID
 
 import msgspec
 
-from shared.kernel import Foreign, State
+from shared.kernel import Foreign, Frozen, State
 from shared.organisation import Level, Role
-from shared.rules import Mark, Rule
+from shared.rules import Rule
 from shared.signature import members
 
 
@@ -83,14 +83,8 @@ class DelegationEnded(OrganisationEvent):
     until: date
 
 
-class RulePublished(OrganisationEvent):
-    slug: str
-    region: UUID
-    since: date
-    values: dict[str, Any]
-    source_zh: str
-    source_en: str
-    mark: Mark
+class RulePublished(OrganisationEvent, Rule):
+    pass
 
 
 class RuleWithdrawn(OrganisationEvent):
@@ -99,12 +93,17 @@ class RuleWithdrawn(OrganisationEvent):
     since: date
 
 
-class TermSet(OrganisationEvent):
-    region: UUID
+class Term(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=False):
+    """A school term of a region; both days belong to it."""
+
     school_year: int
     term: int
     first_day: date
     last_day: date
+
+
+class TermSet(OrganisationEvent, Term):
+    region: UUID
 
 
 class HolidaySet(OrganisationEvent):
@@ -195,15 +194,6 @@ class RulesCopy(State, tag="rules"):
     rules: dict[str, Rule] = {}
 
 
-class Term(msgspec.Struct, frozen=True):
-    """A school term of a region; both days belong to it."""
-
-    school_year: int
-    term: int
-    first_day: date
-    last_day: date
-
-
 class DayOff(msgspec.Struct, frozen=True):
     """Days that differ from the week: `holiday`, `make_up` (a day that is worked), `closure`."""
 
@@ -278,27 +268,19 @@ def evolve_rules(state: RulesCopy | None, event: RulesEvent) -> RulesCopy:
 
 def evolve_calendar(state: CalendarCopy | None, event: CalendarEvent) -> CalendarCopy:
     """The calendar after one more event."""
-    calendar = state or CalendarCopy(region=event.region)
+    terms, days = (dict(state.terms), dict(state.days)) if state else ({}, {})
     match event:
-        case TermSet():
-            term = _taken_from(event, Term)
-            return replace(
-                calendar, terms={**calendar.terms, f"{term.school_year}-{term.term}": term}
-            )
-        case HolidaySet(first_day=first_day, last_day=last_day, name=name):
-            return _with_day(calendar, DayOff(first_day, last_day, "holiday", name))
+        case TermSet(school_year=year, term=number):
+            terms[f"{year}-{number}"] = _taken_from(event, Term)
+        case HolidaySet(first_day=first, last_day=last, name=name):
+            days[f"holiday {first}"] = DayOff(first, last, "holiday", name)
         case MakeUpDaySet(day=day, name=name):
-            return _with_day(calendar, DayOff(day, day, "make_up", name))
-        case ClosureSet(first_day=first_day, last_day=last_day, reason=reason):
-            return _with_day(calendar, DayOff(first_day, last_day, "closure", reason))
-        case CalendarDayRemoved(kind=kind, first_day=first_day):
-            gone = f"{kind} {first_day}"
-            kept = {key: day for key, day in calendar.days.items() if key != gone}
-            return replace(calendar, days=kept)
-
-
-def _with_day(calendar: CalendarCopy, day: DayOff) -> CalendarCopy:
-    return replace(calendar, days={**calendar.days, f"{day.kind} {day.first_day}": day})
+            days[f"make_up {day}"] = DayOff(day, day, "make_up", name)
+        case ClosureSet(first_day=first, last_day=last, reason=reason):
+            days[f"closure {first}"] = DayOff(first, last, "closure", reason)
+        case CalendarDayRemoved(kind=kind, first_day=first):
+            days.pop(f"{kind} {first}", None)
+    return CalendarCopy(region=event.region, terms=terms, days=days)
 
 
 def _taken_from[T](event: OrganisationEvent, kind: type[T]) -> T:

@@ -5,7 +5,7 @@ import time
 import tracemalloc
 from collections.abc import AsyncIterator
 from copy import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -16,6 +16,7 @@ from shared.config import Settings
 from shared.consumer import unpark
 from shared.directory import Directory, directory_consumer, keep
 from shared.directory_events import Place, Post, StaffCopy, UnitCopy
+from shared.fields import business_day
 from shared.kernel import Policy
 from shared.organisation import HeldPost, Level, Role
 from shared.rules import NATIONAL
@@ -98,6 +99,26 @@ async def test_a_moved_unit_was_where_it_was(copied: Copied, tree: dict[str, UUI
     unit = directory.unit(school)
     assert unit is not None and unit.path == after, "not yet"
     assert directory.path_on(school, future) == before
+
+
+async def test_the_wall_in_the_database_stands_on_the_same_tree(
+    copied: Copied, tree: dict[str, UUID], pool: Pool
+) -> None:
+    async def agree() -> Directory:
+        directory = await copied.refresh()
+        for unit in tree.values():
+            rows = await pool.fetch("select unit_id from units_below($1)", str(unit))
+            assert {row["unit_id"] for row in rows} == set(directory.subtree(unit))
+        return directory
+
+    today = business_day(datetime.now(UTC))
+    later = await copied.unit("later", Level.SCHOOL, tree["town"], since=today + timedelta(days=9))
+    assert later in (await agree()).subtree(tree["county"])
+    for days, to in ((30, "town"), (-30, "other"), (-60, "town"), (0, "county"), (0, "other")):
+        since = today + timedelta(days=days)
+        await copied.tell(tree["school"], "UnitMoved", parent=tree[to], since=since)
+        directory = await agree()
+    assert tree["school"] in directory.children(tree["other"])
 
 
 async def test_renamed_described_closed(copied: Copied, tree: dict[str, UUID]) -> None:
