@@ -114,7 +114,6 @@ class Bench:
 async def writing(pool: Pool, made: World, person: str) -> AsyncIterator[Bench]:
     """A writer that may decide for every school of a tree."""
     await settle(pool, made, person)
-    await keep_current(pool)
     directory = Directory(pool, procurement.name)
     await directory.refresh()
     await directory.posts_of(person)

@@ -11,6 +11,8 @@ from uuid import UUID, uuid4, uuid5
 
 import asyncpg
 
+from shared.directory import keep
+from shared.directory_events import Document, Place, Post, StaffCopy, UnitCopy
 from shared.kernel import NAMESPACE
 from shared.organisation import Level, Role
 
@@ -42,31 +44,22 @@ def world(schools: int, counties: int = 100) -> World:
 
 
 async def settle(pool: Pool, made: World, person: str = "bench") -> None:
-    """Writes the tree and one post at its root into the local copy, as if it had come in events."""
+    """Writes the tree and one post at its root into the local copy, as if it had come in events,
+    and says that it is current."""
     units = [
         (made.province, "p", Level.PROVINCE, None),
         *((id_, f"c{n}", Level.COUNTY, made.province) for n, id_ in enumerate(made.counties)),
         *((id_, f"s{n}", Level.SCHOOL, made.county_of(n)) for n, id_ in enumerate(made.schools)),
     ]
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(
-            "update directory_state set version = version + 1, units = version + 1,"
-            " posts = version + 1"
-        )
-        await connection.executemany(
-            "insert into unit (id, code, name, level, since, changed)"
-            " select $1, $2, $2, $3, $4, version from directory_state on conflict do nothing",
-            [(id_, code, int(level), BEGAN) for id_, code, level, _ in units],
-        )
-        await connection.executemany(
-            "insert into unit_parent (unit, parent, since, changed)"
-            " select $1, $2, $3, version from directory_state on conflict do nothing",
-            [(id_, above, BEGAN) for id_, _, _, above in units],
-        )
-        await connection.execute(
-            "insert into post (id, person, unit, role, since) values ($1, $2, $3, $4, $5)",
-            uuid4(), person, made.province, Role.FINANCE_OFFICER.value, BEGAN,
-        )  # fmt: skip
+    copied: dict[UUID, Document] = {
+        id_: UnitCopy(code=code, name=code, level=level, places=(Place(BEGAN, above),))
+        for id_, code, level, above in units
+    }
+    post = Post(person=person, unit=made.province, role=Role.FINANCE_OFFICER, since=BEGAN)
+    copied[uuid4()] = StaffCopy(posts={uuid4(): post})
+    async with pool.acquire() as connection:
+        await keep(connection, copied)
+    await keep_current(pool)
 
 
 async def keep_current(pool: Pool) -> None:

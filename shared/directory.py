@@ -1,8 +1,8 @@
 """The local copy of units, posts, calendar and rules: where, who may, when, by which rule.
 
 Organisation's events reach every service (organisation itself too) through a consumer named
-`directory`, which writes them to tables; `Directory` keeps what is read with every command in
-memory, and looks once in a while whether the tables have moved.
+`directory`, which keeps what each of their streams comes to as a document; `Directory` keeps what
+is read with every command in memory, and looks once in a while for newer documents.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -20,30 +19,81 @@ import msgspec
 
 from shared.config import Settings
 from shared.consumer import Consumer
-from shared.directory_events import CONSUMER, apply_directory, directory_events
+from shared.directory_events import (
+    CalendarCopy,
+    Document,
+    Post,
+    RulesCopy,
+    StaffCopy,
+    Term,
+    UnitCopy,
+    UnitRegistered,
+    directory_events,
+    evolve,
+)
+from shared.envelope import Delivered, Unappliable
 from shared.fields import business_day
 from shared.organisation import HeldPost, Level, Role, Unit
-from shared.rules import NATIONAL, Rule, RuleBook, shipped
+from shared.rules import NATIONAL, RuleBook, shipped
+from shared.store import Connection, NewEvent, Part
+
+CONSUMER = "directory"
+"""The name of the consumer that keeps the local copy, in every service."""
 
 CACHED_PERSONS = 20_000
 DEPTH_MAX = 16
 """Units between a class and the country, with room to spare; ends a circle, should there be one."""
 
-# How old the copy is: since its consumer last knew that it had everything. Null: never.
-_STATE = """
-select version, units, posts, rules, calendar,
-       (select case when bool_and(current_at is not null)
-                    then extract(epoch from clock_timestamp() - min(current_at)) end::float8
-        from consumed where consumer = $1) as age
-from directory_state
+# The lock on the one row of the version is held until commit: versions appear in their order.
+_KEEP = """
+with bumped as (update directory_state set version = version + 1 returning version),
+kept as (
+    insert into copied (stream, document, changed)
+    select t.stream, t.document, bumped.version
+    from bumped, unnest($1::uuid[], $2::jsonb[]) as t(stream, document)
+    on conflict (stream) do update set document = excluded.document, changed = excluded.changed
+    returning *
+)
+insert into unit_parent (unit, since, parent, during, changed)
+select stream, since, parent,
+       daterange(case when lag(since) over history is not null then since end,
+                 lead(since) over history),
+       changed
+from kept, jsonb_to_recordset(document -> 'places') as place(since date, parent uuid)
+window history as (partition by stream order by since)
+on conflict (unit, since) do update
+set parent = excluded.parent, during = excluded.during, changed = excluded.changed
+where (unit_parent.parent, unit_parent.during)
+      is distinct from (excluded.parent, excluded.during)
 """
 
-_UNITS = """
-select id, code, name, level, kind, division_code, since, closed_on
-from unit where changed > $1
+_PLACE = """
+insert into unit_parent (unit, since, parent)
+select * from unnest({0}::uuid[], {1}::date[], {2}::uuid[])
+on conflict do nothing
 """
 
-_POSTS = "select id, unit, role, since, until, delegated_by from post where person = $1"
+# How old the copy is: since its consumer last knew that it had everything. Infinite: never.
+_NEWER = """
+select state.version, age.age_s, newer.stream, newer.document
+from directory_state state
+cross join (
+    select case when bool_and(current_at is not null)
+                then extract(epoch from clock_timestamp() - min(current_at))
+                else 'infinity' end::float8 as age_s
+    from consumed where consumer = $1
+) age
+left join copied newer on newer.changed > $2 and newer.kind <> 'staff'
+"""
+
+_OF_PERSON = """
+select document from copied
+where kind = 'staff' and jsonb_path_query_array(document, '$.posts.*.person') ? $1
+"""
+
+_documents = msgspec.json.Decoder[Document](Document)
+_registered = msgspec.json.Decoder(UnitRegistered)
+_staff = msgspec.json.Decoder(StaffCopy)
 
 
 def directory_consumer(pool: asyncpg.Pool[asyncpg.Record], config: Settings) -> Consumer:
@@ -52,37 +102,43 @@ def directory_consumer(pool: asyncpg.Pool[asyncpg.Record], config: Settings) -> 
     return Consumer(CONSUMER, pool, config, topics, apply_directory, wanted=directory_events)
 
 
-class PostRow(msgspec.Struct, frozen=True):
-    """A post of a person: from `since` until the day before `until`."""
-
-    id: UUID
-    unit: UUID
-    role: Role
-    since: date
-    until: date | None
-    delegated_by: str | None
-
-    def holds_on(self, day: date) -> bool:
-        """Whether it is held on that day."""
-        return self.since <= day and (self.until is None or day < self.until)
-
-
-class Term(msgspec.Struct, frozen=True):
-    """A school term of a region; both days belong to it."""
-
-    school_year: int
-    term: int
-    first_day: date
-    last_day: date
+async def apply_directory(connection: Connection, events: list[Delivered]) -> None:
+    """Moves the local copy by a batch of organisation's events."""
+    documents = await documents_of(connection, {event.recorded.stream for event in events})
+    for delivered in events:
+        stream = delivered.recorded.stream
+        event = delivered.decode(directory_events[delivered.type])
+        try:
+            documents[stream] = evolve(documents.get(stream), event)
+        except LookupError as error:
+            reason = f"{delivered.type} of something unknown: {error} of {stream}"
+            raise Unappliable(delivered, reason) from error
+    await keep(connection, documents)
 
 
-class DayOff(msgspec.Struct, frozen=True):
-    """Days that differ from the week: `holiday`, `make_up` (a day that is worked), `closure`."""
+async def documents_of(connection: Connection, streams: Iterable[UUID]) -> dict[UUID, Document]:
+    """What the copy knows of streams; those that it has not heard of are left out."""
+    rows = await connection.fetch(
+        "select stream, document from copied where stream = any($1)", list(streams)
+    )
+    return {row["stream"]: _documents.decode(row["document"]) for row in rows}
 
-    first_day: date
-    last_day: date
-    kind: str
-    name: str
+
+async def keep(connection: Connection, documents: Mapping[UUID, Document]) -> None:
+    """Writes what streams have come to, under one new version of the copy."""
+    texts = [msgspec.json.encode(document).decode() for document in documents.values()]
+    await connection.execute(_KEEP, list(documents), texts)
+
+
+def own_places(events: Iterable[NewEvent]) -> list[Part]:
+    """Where the units stand that the service itself registers: written with the events, so that
+    its lists show them at once to whoever stands above them.
+    """
+    born = {e.stream: _registered.decode(e.data) for e in events if e.type == "UnitRegistered"}
+    if not born:
+        return []
+    units = born.values()
+    return [Part(_PLACE, (list(born), [u.since for u in units], [u.parent for u in units]))]
 
 
 class Directory:
@@ -101,113 +157,62 @@ class Directory:
         self.pool, self.service = pool, service
         self.administrators = frozenset(administrators)
         self.rules = RuleBook(shipped(service))
-        self.version = -1
-        self._seen = {"units": -1, "posts": -1, "rules": -1, "calendar": -1}
-        self._age_s, self._asked = float("inf"), time.monotonic()
-        self._today: date | None = None
-        self._rows: dict[UUID, Any] = {}
-        self._parents: dict[UUID, tuple[tuple[date, UUID | None], ...]] = {}
+        self._version, self._lock = -1, asyncio.Lock()
+        self._current_at = float("-inf")
+        self._today = business_day(datetime.now(UTC))
+        self._tree: dict[UUID, UnitCopy] = {}
         self._units: dict[UUID, Unit] = {}
-        self._children: dict[UUID, list[UUID]] | None = None
-        self._posts: OrderedDict[str, tuple[int, tuple[PostRow, ...]]] = OrderedDict()
-        self._terms: dict[UUID, list[Term]] = {}
-        self._days: dict[UUID, list[DayOff]] = {}
-        self._lock = asyncio.Lock()
+        self._children: dict[UUID, list[UUID]] = {}
+        self._posts: OrderedDict[str, tuple[int, tuple[Post, ...]]] = OrderedDict()
+        self._published: dict[UUID, RulesCopy] = {}
+        self._calendars: dict[UUID, dict[UUID, CalendarCopy]] = defaultdict(dict)
 
     @property
     def age_seconds(self) -> float:
         """Time since the copy was last known to hold everything that Kafka held; inf: never."""
-        return self._age_s + time.monotonic() - self._asked
+        return time.monotonic() - self._current_at
 
     async def refresh(self) -> None:
-        """Looks whether the tables have moved (one short query), and loads what has."""
-        async with self._lock, self.pool.acquire() as connection:
+        """Looks whether the copy has moved (one short query), and loads what is newer."""
+        async with self._lock:
             asked = time.monotonic()
-            # One snapshot: the parts loaded are exactly those of the versions noted.
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                state = await connection.fetchrow(_STATE, CONSUMER)
-                assert state is not None
-                if state["units"] > self._seen["units"]:
-                    await self._load_units(connection)
-                if state["rules"] > self._seen["rules"]:
-                    await self._load_rules(connection)
-                if state["calendar"] > self._seen["calendar"]:
-                    await self._load_calendar(connection)
-            self._seen = {name: state[name] for name in self._seen}
-            self.version = state["version"]
-            self._age_s = float("inf") if state["age"] is None else state["age"]
-            self._asked = asked
+            rows = await self.pool.fetch(_NEWER, CONSUMER, self._version)
+            newer = {r["stream"]: _documents.decode(r["document"]) for r in rows if r["stream"]}
+            self._take(newer)
+            self._version, self._current_at = rows[0]["version"], asked - rows[0]["age_s"]
         today = business_day(datetime.now(UTC))
-        if today != self._today:
-            self._today = today
-            self._forget_tree()
+        if newer or today != self._today:
+            self._today, self._units, self._children = today, {}, {}
 
-    async def _load_units(self, connection: Any) -> None:
-        known = self._seen["units"]
-        for row in await connection.fetch(_UNITS, known):
-            self._rows[row["id"]] = row
-        moved: dict[UUID, list[tuple[date, UUID | None]]] = defaultdict(list)
-        for unit, since, parent in await connection.fetch(
-            "select unit, since, parent from unit_parent where unit in"
-            " (select unit from unit_parent where changed > $1) order by unit, since",
-            known,
-        ):
-            # The ids are those of the rows: a tree of 20,000 holds each id once.
-            above = self._rows.get(parent)
-            moved[unit].append((since, parent if above is None else above["id"]))
-        self._parents |= {unit: tuple(history) for unit, history in moved.items()}
-        self._forget_tree()
-
-    def _forget_tree(self) -> None:
-        self._units, self._children = {}, None
-
-    async def _load_rules(self, connection: Any) -> None:
-        rows = await connection.fetch("select * from rule")
-        published = [
-            Rule(
-                slug=row["slug"],
-                region=row["region"],
-                since=row["since"],
-                values=msgspec.json.decode(row["values"]),
-                source_zh=row["source_zh"],
-                source_en=row["source_en"],
-                mark=row["mark"],
-            )
-            for row in rows
-        ]
-        # Published ones come first, so that they win over a shipped one of the same day.
-        self.rules = RuleBook([*published, *shipped(self.service)])
-
-    async def _load_calendar(self, connection: Any) -> None:
-        terms: dict[UUID, list[Term]] = defaultdict(list)
-        days: dict[UUID, list[DayOff]] = defaultdict(list)
-        for region, *rest in await connection.fetch(
-            "select region, school_year, term, first_day, last_day from term"
-        ):
-            terms[region].append(Term(*rest))
-        for region, *rest in await connection.fetch(
-            "select region, first_day, last_day, kind, name from day_off"
-        ):
-            days[region].append(DayOff(*rest))
-        self._terms, self._days = dict(terms), dict(days)
+    def _take(self, newer: Mapping[UUID, Document]) -> None:
+        for stream, document in newer.items():
+            match document:
+                case UnitCopy():
+                    self._tree[stream] = document
+                case RulesCopy():
+                    self._published[stream] = document
+                case CalendarCopy(region=region):
+                    self._calendars[region][stream] = document
+                case StaffCopy():
+                    pass  # read person by person
+        if any(isinstance(document, RulesCopy) for document in newer.values()):
+            published = [r for copy in self._published.values() for r in copy.rules.values()]
+            # Published ones come first, so that they win over a shipped one of the same day.
+            self.rules = RuleBook([*published, *shipped(self.service)])
 
     def unit(self, id_: UUID) -> Unit | None:
         """The unit with its path as of today, or None."""
         found = self._units.get(id_)
-        if found is None:
-            row = self._rows.get(id_)
-            if row is None:
-                return None
-            today = self._today or business_day(datetime.now(UTC))
-            found = self._units[row["id"]] = Unit(
-                id=row["id"],
-                code=row["code"],
-                name=row["name"],
-                level=Level(row["level"]),
-                path=self.path_on(row["id"], today),
-                kind=row["kind"],
-                division_code=row["division_code"],
-                closed_on=row["closed_on"],
+        if found is None and (copy := self._tree.get(id_)) is not None:
+            found = self._units[id_] = Unit(
+                id=id_,
+                code=copy.code,
+                name=copy.name,
+                level=copy.level,
+                path=self.path_on(id_, self._today),
+                kind=copy.kind,
+                division_code=copy.division_code,
+                closed_on=copy.closed_on,
             )
         return found
 
@@ -218,28 +223,19 @@ class Directory:
         place. A parent not heard of yet stands in the path all the same.
         """
         path = [id_]
-        above = self._parent_on(id_, day)
-        while above is not None and len(path) < DEPTH_MAX:
-            path.append(above)
-            above = self._parent_on(above, day)
-        return tuple(reversed(path))
-
-    def _parent_on(self, id_: UUID, day: date) -> UUID | None:
-        history = self._parents.get(id_, ())
-        parent = history[0][1] if history else None
-        for since, candidate in history:
-            if since > day:
+        while (unit := self._tree.get(path[-1])) is not None and len(path) < DEPTH_MAX:
+            above = unit.parent_on(day)
+            if above is None:
                 break
-            parent = candidate
-        return parent
+            path.append(above)
+        return tuple(reversed(path))
 
     def children(self, id_: UUID) -> tuple[UUID, ...]:
         """The units directly below, as of today; closed ones too (`closed_on` says so)."""
-        if self._children is None:
-            today = self._today or business_day(datetime.now(UTC))
+        if not self._children:
             below: dict[UUID, list[UUID]] = defaultdict(list)
-            for unit in self._rows:
-                parent = self._parent_on(unit, today)
+            for unit, copy in self._tree.items():
+                parent = copy.parent_on(self._today)
                 if parent is not None:
                     below[parent].append(unit)
             self._children = dict(below)
@@ -254,22 +250,18 @@ class Directory:
             seen.update(fresh)
         return tuple(found)
 
-    async def posts_of(self, person: str) -> tuple[PostRow, ...]:
-        """All posts of a person, past ones too; remembered until a post changes."""
-        known, version = self._posts.get(person), self._seen["posts"]
-        if known is not None and known[0] == version:
-            self._posts.move_to_end(person)
-            return known[1]
-        posts = tuple(
-            PostRow(row["id"], row["unit"], Role(row["role"]), row["since"], row["until"],
-                    row["delegated_by"])
-            for row in await self.pool.fetch(_POSTS, person)
-        )  # fmt: skip
-        self._posts[person] = (version, posts)
+    async def posts_of(self, person: str) -> tuple[Post, ...]:
+        """All posts of a person, past ones too; remembered until the copy moves."""
+        known, version = self._posts.get(person), self._version
+        if known is None or known[0] != version:
+            rows = await self.pool.fetch(_OF_PERSON, person)
+            copies = [_staff.decode(row["document"]) for row in rows]
+            posts = [p for copy in copies for p in copy.posts.values() if p.person == person]
+            known = self._posts[person] = (version, tuple(posts))
+            if len(self._posts) > CACHED_PERSONS:
+                self._posts.popitem(last=False)
         self._posts.move_to_end(person)
-        while len(self._posts) > CACHED_PERSONS:
-            self._posts.popitem(last=False)
-        return posts
+        return known[1]
 
     def held(self, person: str, unit: Unit, day: date) -> tuple[HeldPost, ...]:
         """The posts that a person holds on that day at the unit or above it.
@@ -284,28 +276,28 @@ class Directory:
             HeldPost(
                 role=post.role,
                 unit=post.unit,
-                level=self._level(post.unit, unit),
+                level=self._tree[post.unit].level if post.unit in self._tree else unit.level,
                 delegated_by=post.delegated_by,
             )
             for post in self._posts[person][1]
             if post.unit in unit.path and post.holds_on(day)
         )
 
-    def _level(self, id_: UUID, unit: Unit) -> Level:
-        row = self._rows.get(id_)
-        return unit.level if row is None else Level(row["level"])
-
     def terms(self, unit: Unit) -> tuple[Term, ...]:
         """The terms that hold at the unit, by date: of each school year the nearest region's."""
-        years: dict[int, list[Term]] = {}
-        for region in (*reversed(unit.path), NATIONAL):
-            nearest: dict[int, list[Term]] = defaultdict(list)
-            for term in self._terms.get(region, ()):
-                nearest[term.school_year].append(term)
-            years = nearest | years
-        return tuple(
-            sorted((t for terms in years.values() for t in terms), key=lambda t: t.first_day)
-        )
+        known = [
+            (term, calendar.region)
+            for calendar in self._calendars_of(unit)
+            for term in calendar.terms.values()
+        ]
+        nearest = {term.school_year: region for term, region in known}
+        held = (term for term, region in known if region == nearest[term.school_year])
+        return tuple(sorted(held, key=lambda term: term.first_day))
+
+    def _calendars_of(self, unit: Unit) -> list[CalendarCopy]:
+        """Those of every region that the unit lies in, the nearest last."""
+        regions = [self._calendars.get(region, {}) for region in (NATIONAL, *unit.path)]
+        return [calendar for region in regions for calendar in region.values()]
 
     def is_school_day(self, unit: Unit, day: date) -> bool:
         """Whether pupils have school: in term, on a weekday or a made-up day, not on a day off.
@@ -319,14 +311,10 @@ class Directory:
             return False
         kinds = {
             off.kind
-            for region in (*unit.path, NATIONAL)
-            for off in self._days.get(region, ())
+            for calendar in self._calendars_of(unit)
+            for off in calendar.days.values()
             if off.first_day <= day <= off.last_day
         }
         if "closure" in kinds:
             return False
         return "make_up" in kinds or ("holiday" not in kinds and day.weekday() < 5)
-
-    def versions(self) -> Mapping[str, int]:
-        """The versions of the parts in memory, for metrics and tests."""
-        return dict(self._seen)

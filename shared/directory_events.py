@@ -1,29 +1,31 @@
-"""Organisation's events as every service reads them, and their way into the local copy.
+"""Organisation's events as every service reads them, and what each of their streams comes to.
 
-A batch is folded in memory and written with at most one statement per kind of change.
+A unit, a person at a unit, a region's rules, a region's calendar: each stream is folded into one
+document, all that a service knows of it. `evolve` raises LookupError for a change of what has not
+been heard of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from copy import replace
 from datetime import date
-from functools import cache
 from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
 
-from shared.envelope import Delivered, Unappliable
-from shared.kernel import Foreign
+from shared.kernel import Foreign, Frozen, State
 from shared.organisation import Level, Role
-from shared.store import Connection
-
-CONSUMER = "directory"
-"""The name of the consumer that keeps the local copy, in every service."""
+from shared.rules import Rule
+from shared.signature import members
 
 
-class UnitRegistered(Foreign):
+class OrganisationEvent(Foreign):
     source: ClassVar[str] = "organisation"
+
+
+class UnitRegistered(OrganisationEvent):
     code: str
     name: str
     level: Level
@@ -33,31 +35,25 @@ class UnitRegistered(Foreign):
     since: date
 
 
-class UnitRenamed(Foreign):
-    source: ClassVar[str] = "organisation"
+class UnitRenamed(OrganisationEvent):
     name: str
 
 
-class UnitDescribed(Foreign):
-    source: ClassVar[str] = "organisation"
+class UnitDescribed(OrganisationEvent):
     kind: str
     division_code: str
 
 
-class UnitMoved(Foreign):
-    source: ClassVar[str] = "organisation"
+class UnitMoved(OrganisationEvent):
     parent: UUID
     since: date
 
 
-class UnitClosed(Foreign):
-    source: ClassVar[str] = "organisation"
+class UnitClosed(OrganisationEvent):
     closed_on: date
-    merged_into: UUID | None = None
 
 
-class StaffAppointed(Foreign):
-    source: ClassVar[str] = "organisation"
+class StaffAppointed(OrganisationEvent):
     post: UUID
     person: str
     unit: UUID
@@ -66,15 +62,12 @@ class StaffAppointed(Foreign):
     until: date | None = None
 
 
-class PostEnded(Foreign):
-    source: ClassVar[str] = "organisation"
+class PostEnded(OrganisationEvent):
     post: UUID
-    person: str
     until: date
 
 
-class PostDelegated(Foreign):
-    source: ClassVar[str] = "organisation"
+class PostDelegated(OrganisationEvent):
     delegation: UUID
     post: UUID
     person: str
@@ -85,301 +78,231 @@ class PostDelegated(Foreign):
     until: date
 
 
-class DelegationEnded(Foreign):
-    source: ClassVar[str] = "organisation"
+class DelegationEnded(OrganisationEvent):
     delegation: UUID
     until: date
 
 
-class RulePublished(Foreign):
-    source: ClassVar[str] = "organisation"
-    slug: str
-    region: UUID
-    since: date
-    values: dict[str, Any]
-    source_zh: str
-    source_en: str
-    mark: str
+class RulePublished(OrganisationEvent, Rule):
+    pass
 
 
-class RuleWithdrawn(Foreign):
-    source: ClassVar[str] = "organisation"
+class RuleWithdrawn(OrganisationEvent):
     slug: str
     region: UUID
     since: date
 
 
-class TermSet(Foreign):
-    source: ClassVar[str] = "organisation"
-    region: UUID
+class Term(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=False):
+    """A school term of a region; both days belong to it."""
+
     school_year: int
     term: int
     first_day: date
     last_day: date
 
 
-class HolidaySet(Foreign):
-    source: ClassVar[str] = "organisation"
+class TermSet(OrganisationEvent, Term):
+    region: UUID
+
+
+class HolidaySet(OrganisationEvent):
     region: UUID
     first_day: date
     last_day: date
     name: str
 
 
-class MakeUpDaySet(Foreign):
-    source: ClassVar[str] = "organisation"
+class MakeUpDaySet(OrganisationEvent):
     region: UUID
     day: date
     name: str
 
 
-class ClosureSet(Foreign):
-    source: ClassVar[str] = "organisation"
+class ClosureSet(OrganisationEvent):
     region: UUID
     first_day: date
     last_day: date
     reason: str
 
 
-class CalendarDayRemoved(Foreign):
-    source: ClassVar[str] = "organisation"
+class CalendarDayRemoved(OrganisationEvent):
     region: UUID
     kind: str
     first_day: date
 
 
-directory_events: dict[str, type[Foreign]] = {
-    event.__name__: event
-    for event in (
-        UnitRegistered, UnitRenamed, UnitDescribed, UnitMoved, UnitClosed, StaffAppointed,
-        PostEnded, PostDelegated, DelegationEnded, RulePublished, RuleWithdrawn, TermSet,
-        HolidaySet, MakeUpDaySet, ClosureSet, CalendarDayRemoved,
+type UnitEvent = UnitRegistered | UnitRenamed | UnitDescribed | UnitMoved | UnitClosed
+type StaffEvent = StaffAppointed | PostEnded | PostDelegated | DelegationEnded
+type RulesEvent = RulePublished | RuleWithdrawn
+type CalendarEvent = TermSet | HolidaySet | MakeUpDaySet | ClosureSet | CalendarDayRemoved
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Under which parent a unit stands from a day on."""
+
+    since: date
+    parent: UUID | None
+
+
+class UnitCopy(State, tag="unit"):
+    """A unit and its `places`, oldest first."""
+
+    code: str
+    name: str
+    level: Level
+    kind: str = ""
+    division_code: str = ""
+    places: tuple[Place, ...] = ()
+    closed_on: date | None = None
+
+    def parent_on(self, day: date) -> UUID | None:
+        """Before its first place it counts there already: a fact entered late has a place."""
+        for place in reversed(self.places):
+            if place.since <= day:
+                return place.parent
+        return self.places[0].parent
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """A post of a person: from `since` until the day before `until`. `delegated_by` and `origin`:
+    whose it is, and which, if it is lent.
+    """
+
+    person: str
+    unit: UUID
+    role: Role
+    since: date
+    until: date | None = None
+    delegated_by: str | None = None
+    origin: UUID | None = None
+
+    def holds_on(self, day: date) -> bool:
+        """Whether it is held on that day."""
+        return self.since <= day and (self.until is None or day < self.until)
+
+
+class StaffCopy(State, tag="staff"):
+    """A person's posts at a unit, and those lent of them, under the delegation's id."""
+
+    posts: dict[UUID, Post] = {}
+
+
+class RulesCopy(State, tag="rules"):
+    """A region's rules by what names them."""
+
+    rules: dict[str, Rule] = {}
+
+
+class DayOff(msgspec.Struct, frozen=True):
+    """Days that differ from the week: `holiday`, `make_up` (a day that is worked), `closure`."""
+
+    first_day: date
+    last_day: date
+    kind: str
+    name: str
+
+
+class CalendarCopy(State, tag="calendar"):
+    """A region's terms and days off, each by what names it."""
+
+    region: UUID
+    terms: dict[str, Term] = {}
+    days: dict[str, DayOff] = {}
+
+
+type Document = UnitCopy | StaffCopy | RulesCopy | CalendarCopy
+
+
+def evolve_unit(state: UnitCopy | None, event: UnitEvent) -> UnitCopy:
+    """The unit after one more event."""
+    if isinstance(event, UnitRegistered):
+        return _placed(_taken_from(event, UnitCopy), event.since, event.parent)
+    if state is None:
+        raise LookupError("unit")
+    match event:
+        case UnitRenamed(name=name):
+            return replace(state, name=name)
+        case UnitDescribed(kind=kind, division_code=code):
+            return replace(state, kind=kind, division_code=code)
+        case UnitMoved(parent=parent, since=since):
+            return _placed(state, since, parent)
+        case UnitClosed(closed_on=closed_on):
+            return replace(state, closed_on=closed_on)
+
+
+def _placed(state: UnitCopy, since: date, parent: UUID | None) -> UnitCopy:
+    others = [place for place in state.places if place.since != since]
+    places = sorted([*others, Place(since, parent)], key=lambda place: place.since)
+    return replace(state, places=tuple(places))
+
+
+def evolve_staff(state: StaffCopy | None, event: StaffEvent) -> StaffCopy:
+    """The posts after one more event; what is lent does not outlive the post that it is of."""
+    posts = dict(state.posts) if state else {}
+    match event:
+        case StaffAppointed(post=id_):
+            posts[id_] = _taken_from(event, Post)
+        case PostDelegated(delegation=id_, to=to, person=lender, post=origin):
+            lent = _taken_from(event, Post)
+            posts[id_] = replace(lent, person=to, delegated_by=lender, origin=origin)
+        case PostEnded(post=id_, until=until) | DelegationEnded(delegation=id_, until=until):
+            posts[id_] = replace(posts[id_], until=until)
+            for lent_id, post in posts.items():
+                if post.origin == id_ and (post.until is None or until < post.until):
+                    posts[lent_id] = replace(post, until=until)
+    return StaffCopy(posts=posts)
+
+
+def evolve_rules(state: RulesCopy | None, event: RulesEvent) -> RulesCopy:
+    """The region's rules after one more event."""
+    rules = dict(state.rules) if state else {}
+    key = f"{event.slug} {event.region} {event.since}"
+    match event:
+        case RulePublished():
+            rules[key] = _taken_from(event, Rule)
+        case RuleWithdrawn():
+            rules.pop(key, None)
+    return RulesCopy(rules=rules)
+
+
+def evolve_calendar(state: CalendarCopy | None, event: CalendarEvent) -> CalendarCopy:
+    """The calendar after one more event."""
+    terms, days = (dict(state.terms), dict(state.days)) if state else ({}, {})
+    match event:
+        case TermSet(school_year=year, term=number):
+            terms[f"{year}-{number}"] = _taken_from(event, Term)
+        case HolidaySet(first_day=first, last_day=last, name=name):
+            days[f"holiday {first}"] = DayOff(first, last, "holiday", name)
+        case MakeUpDaySet(day=day, name=name):
+            days[f"make_up {day}"] = DayOff(day, day, "make_up", name)
+        case ClosureSet(first_day=first, last_day=last, reason=reason):
+            days[f"closure {first}"] = DayOff(first, last, "closure", reason)
+        case CalendarDayRemoved(kind=kind, first_day=first):
+            days.pop(f"{kind} {first}", None)
+    return CalendarCopy(region=event.region, terms=terms, days=days)
+
+
+def _taken_from[T](event: OrganisationEvent, kind: type[T]) -> T:
+    """What has the event's fields, as far as it knows them."""
+    return msgspec.convert(event, kind, from_attributes=True)
+
+
+_EVOLVE: dict[type[OrganisationEvent], Callable[[Any, Any], Document]] = {
+    event: fold
+    for union, fold in (
+        (UnitEvent, evolve_unit),
+        (StaffEvent, evolve_staff),
+        (RulesEvent, evolve_rules),
+        (CalendarEvent, evolve_calendar),
     )
-}  # fmt: skip
+    for event in members(union)
+}
 
-# The version is stamped on rows, so that a reader loads only what is newer than what it has. The
-# lock on the one row is held until commit: versions appear in their order.
-_BUMP = """
-update directory_state set version = version + 1,
-    units = case when $1 then version + 1 else units end,
-    posts = case when $2 then version + 1 else posts end,
-    rules = case when $3 then version + 1 else rules end,
-    calendar = case when $4 then version + 1 else calendar end
-returning version
-"""
-
-_UNIT = """
-insert into unit (id, code, name, level, kind, division_code, since, changed)
-select *, $8 from unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::text[],
-                         $6::text[], $7::date[])
-on conflict (id) do update set code = excluded.code, name = excluded.name,
-    level = excluded.level, kind = excluded.kind, division_code = excluded.division_code,
-    since = excluded.since, changed = excluded.changed
-"""
-
-_RENAME = """
-update unit set name = t.name, changed = $3
-from unnest($1::uuid[], $2::text[]) as t(id, name) where unit.id = t.id returning unit.id
-"""
-
-_DESCRIBE = """
-update unit set kind = t.kind, division_code = t.division_code, changed = $4
-from unnest($1::uuid[], $2::text[], $3::text[]) as t(id, kind, division_code)
-where unit.id = t.id returning unit.id
-"""
-
-_CLOSE = """
-update unit set closed_on = t.closed_on, merged_into = t.merged_into, changed = $4
-from unnest($1::uuid[], $2::date[], $3::uuid[]) as t(id, closed_on, merged_into)
-where unit.id = t.id returning unit.id
-"""
-
-_PARENT = """
-insert into unit_parent (unit, since, parent, changed)
-select *, $4 from unnest($1::uuid[], $2::date[], $3::uuid[])
-on conflict (unit, since) do update set parent = excluded.parent, changed = excluded.changed
-"""
-
-_POST = """
-insert into post (id, person, unit, role, since, until, delegated_by, origin)
-select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::date[], $6::date[],
-                     $7::text[], $8::uuid[])
-on conflict (id) do update set person = excluded.person, unit = excluded.unit,
-    role = excluded.role, since = excluded.since, until = excluded.until,
-    delegated_by = excluded.delegated_by, origin = excluded.origin
-"""
-
-_END = """
-update post set until = case when post.id = t.id then t.until else least(post.until, t.until) end
-from unnest($1::uuid[], $2::date[]) as t(id, until)
-where post.id = t.id or post.origin = t.id returning post.id
-"""
-
-_RULE = """
-insert into rule (slug, region, since, values, source_zh, source_en, mark)
-select * from unnest($1::text[], $2::uuid[], $3::date[], $4::jsonb[], $5::text[], $6::text[],
-                     $7::text[])
-on conflict (slug, region, since) do update set values = excluded.values,
-    source_zh = excluded.source_zh, source_en = excluded.source_en, mark = excluded.mark
-"""
-
-_WITHDRAW = """
-delete from rule using unnest($1::text[], $2::uuid[], $3::date[]) as t(slug, region, since)
-where rule.slug = t.slug and rule.region = t.region and rule.since = t.since
-"""
-
-_TERM = """
-insert into term (region, school_year, term, first_day, last_day)
-select * from unnest($1::uuid[], $2::int[], $3::smallint[], $4::date[], $5::date[])
-on conflict (region, school_year, term) do update set first_day = excluded.first_day,
-    last_day = excluded.last_day
-"""
-
-_DAY = """
-insert into day_off (region, first_day, kind, last_day, name)
-select * from unnest($1::uuid[], $2::date[], $3::text[], $4::date[], $5::text[])
-on conflict (region, first_day, kind) do update set last_day = excluded.last_day,
-    name = excluded.name
-"""
-
-_REMOVE_DAY = """
-delete from day_off using unnest($1::uuid[], $2::date[], $3::text[]) as t(region, first_day, kind)
-where day_off.region = t.region and day_off.first_day = t.first_day and day_off.kind = t.kind
-"""
-
-type Row = tuple[Any, ...]
+directory_events = {event.__name__: msgspec.json.Decoder(event) for event in _EVOLVE}
+"""The decoder of each event that the copy is folded from, by its wire name."""
 
 
-class Changes:
-    """What a batch comes to, table by table: the last word on each key."""
-
-    def __init__(self) -> None:
-        self.units: dict[UUID, Row] = {}
-        self.names: dict[UUID, tuple[Delivered, str]] = {}
-        self.described: dict[UUID, tuple[Delivered, str, str]] = {}
-        self.closed: dict[UUID, tuple[Delivered, date, UUID | None]] = {}
-        self.parents: dict[tuple[UUID, date], UUID | None] = {}
-        self.posts: dict[UUID, Row] = {}
-        self.ended: dict[UUID, tuple[Delivered, date]] = {}
-        self.rules: dict[tuple[str, UUID, date], Row | None] = {}
-        self.terms: dict[tuple[UUID, int, int], Row] = {}
-        self.days: dict[tuple[UUID, date, str], Row | None] = {}
-
-    def take(self, delivered: Delivered) -> None:
-        """Folds one event in."""
-        event = delivered.decode(_decoder(delivered.type))
-        if isinstance(event, UnitRegistered | UnitRenamed | UnitDescribed | UnitMoved | UnitClosed):
-            self._take_unit(delivered, event)
-        elif isinstance(event, StaffAppointed | PostEnded | PostDelegated | DelegationEnded):
-            self._take_post(delivered, event)
-        else:
-            self._take_rest(event)
-
-    def _take_unit(
-        self,
-        delivered: Delivered,
-        event: UnitRegistered | UnitRenamed | UnitDescribed | UnitMoved | UnitClosed,
-    ) -> None:
-        unit = delivered.recorded.stream
-        match event:
-            case UnitRegistered(code=code, name=name, level=level):
-                self.units[unit] = (code, name, level, event.kind, event.division_code, event.since)
-                self.parents[unit, event.since] = event.parent
-            case UnitRenamed(name=name):
-                self.names[unit] = (delivered, name)
-            case UnitDescribed(kind=kind, division_code=code):
-                self.described[unit] = (delivered, kind, code)
-            case UnitMoved(parent=parent, since=since):
-                self.parents[unit, since] = parent
-            case UnitClosed(closed_on=day, merged_into=other):
-                self.closed[unit] = (delivered, day, other)
-
-    def _take_post(
-        self,
-        delivered: Delivered,
-        event: StaffAppointed | PostEnded | PostDelegated | DelegationEnded,
-    ) -> None:
-        match event:
-            case StaffAppointed(post=post, unit=unit, role=role, since=since, until=until):
-                self.posts[post] = (event.person, unit, role.value, since, until, None, None)
-                self.ended.pop(post, None)
-            case PostDelegated(delegation=id_, post=post, unit=unit, role=role, since=since):
-                row = (event.to, unit, role.value, since, event.until, event.person, post)
-                self.posts[id_] = row
-                self.ended.pop(id_, None)
-            case PostEnded(post=id_, until=until) | DelegationEnded(delegation=id_, until=until):
-                self.ended[id_] = (delivered, until)
-
-    def _take_rest(self, event: Foreign) -> None:
-        match event:
-            case RulePublished(slug=slug, region=region, since=since):
-                values = msgspec.json.encode(event.values).decode()
-                self.rules[slug, region, since] = (
-                    values, event.source_zh, event.source_en, event.mark,
-                )  # fmt: skip
-            case RuleWithdrawn(slug=slug, region=region, since=since):
-                self.rules[slug, region, since] = None
-            case TermSet(region=region, school_year=year, term=term):
-                self.terms[region, year, term] = (event.first_day, event.last_day)
-            case HolidaySet(region=region, first_day=first, last_day=last, name=name):
-                self.days[region, first, "holiday"] = (last, name)
-            case MakeUpDaySet(region=region, day=day, name=name):
-                self.days[region, day, "make_up"] = (day, name)
-            case ClosureSet(region=region, first_day=first, last_day=last, reason=reason):
-                self.days[region, first, "closure"] = (last, reason)
-            case CalendarDayRemoved(region=region, kind=kind, first_day=first):
-                self.days[region, first, kind] = None
-            case _:
-                raise TypeError(type(event).__name__)
-
-    async def write(self, connection: Connection) -> None:
-        """Writes all of it under one new version; raises `Unappliable` for a change of nothing."""
-        version = await connection.fetchval(
-            _BUMP,
-            bool(self.units or self.names or self.described or self.closed or self.parents),
-            bool(self.posts or self.ended),
-            bool(self.rules),
-            bool(self.terms or self.days),
-        )
-
-        async def run(sql: str, rows: Iterable[Row], *more: object) -> set[Any]:
-            columns = list(map(list, zip(*rows, strict=True)))
-            if not columns:
-                return set()
-            return {row[0] for row in await connection.fetch(sql, *columns, *more)}
-
-        await run(_UNIT, [(id_, *row) for id_, row in self.units.items()], version)
-        done = await run(_RENAME, [(id_, name) for id_, (_, name) in self.names.items()], version)
-        _all_found(self.names, done)
-        described = [(id_, *row[1:]) for id_, row in self.described.items()]
-        _all_found(self.described, await run(_DESCRIBE, described, version))
-        done = await run(_CLOSE, [(id_, *row[1:]) for id_, row in self.closed.items()], version)
-        _all_found(self.closed, done)
-        await run(_PARENT, [(*key, parent) for key, parent in self.parents.items()], version)
-        await run(_POST, [(id_, *row) for id_, row in self.posts.items()])
-        done = await run(_END, [(id_, until) for id_, (_, until) in self.ended.items()])
-        _all_found(self.ended, done)
-        await run(_WITHDRAW, [key for key, row in self.rules.items() if row is None])
-        await run(_RULE, [(*key, *row) for key, row in self.rules.items() if row is not None])
-        await run(_TERM, [(*key, *row) for key, row in self.terms.items()])
-        await run(_REMOVE_DAY, [key for key, row in self.days.items() if row is None])
-        await run(_DAY, [(*key, *row) for key, row in self.days.items() if row is not None])
-
-
-def _all_found(wanted: dict[UUID, Any], done: set[Any]) -> None:
-    for id_, (delivered, *_) in wanted.items():
-        if id_ not in done:
-            raise Unappliable(delivered, f"{delivered.type} of something unknown: {id_}")
-
-
-@cache
-def _decoder(name: str) -> msgspec.json.Decoder[Foreign]:
-    return msgspec.json.Decoder(directory_events[name])
-
-
-async def apply_directory(connection: Connection, events: list[Delivered]) -> None:
-    """Moves the local copy by a batch of organisation's events."""
-    changes = Changes()
-    for delivered in events:
-        changes.take(delivered)
-    await changes.write(connection)
+def evolve(document: Document | None, event: OrganisationEvent) -> Document:
+    """What a stream comes to with one more event."""
+    return _EVOLVE[type(event)](document, event)

@@ -18,7 +18,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from shared.kernel import NAMESPACE, Policy
+from shared.kernel import NAMESPACE, Frozen, Policy
 from shared.organisation import Unit
 
 NATIONAL = UUID(int=0)
@@ -27,7 +27,7 @@ NATIONAL = UUID(int=0)
 type Mark = Literal["confirmed", "to be confirmed"]
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Rule(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     """One dated version of a rule: values for `region` (NATIONAL or a unit) from `since` on."""
 
     slug: str

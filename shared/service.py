@@ -233,6 +233,9 @@ def _ready(rt: Runtime) -> Endpoint:
             await asyncio.wait_for(rt.pool.fetchval("select 1"), 2)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return JSONResponse({"status": "no database", "why": str(error)}, 503)
+        if rt.directory.age_seconds == float("inf"):
+            # Nothing weighty would be decided: nobody knows how much of the posts is missing.
+            return JSONResponse({"status": "copy not current"}, 503)
         return JSONResponse({"status": "ready", "parked": sum(c.parked for c in rt.consumers)})
 
     return ready

@@ -20,7 +20,7 @@ import msgspec
 from shared import store, views
 from shared.config import Settings
 from shared.decide import Decided, Decider, Known, Missing, Request, Step
-from shared.directory import Directory
+from shared.directory import Directory, own_places
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
 from shared.store import Connection, Move, NewKey, Part, Stream
@@ -355,7 +355,7 @@ class Writer:
             for view in self.aggregates[name].views
             for part in views.parts(view, streams, known.rows)
         ]
-        parts += self._due(by_aggregate)
+        parts += [*self._due(by_aggregate), *own_places(events)]
         if not events and not keys:
             return {}
         places = await store.append(connection, events, moves, keys, parts)

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import msgspec
 
-from shared.directory import Term
+from shared.directory_events import Term
 from shared.kernel import Policy, Refused
 
 DAY = timedelta(days=1)

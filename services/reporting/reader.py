@@ -56,9 +56,7 @@ class Reader:
 
     async def _rolled(self) -> None:
         deadline = asyncio.get_running_loop().time() + ROLL_S
-        while not await self.rt.pool.fetchval(
-            "select r.version >= d.units from rolled r, directory_state d"
-        ):
+        while not await self.rt.pool.fetchval("select version >= tree_version() from rolled"):
             if asyncio.get_running_loop().time() > deadline:
                 raise Problem("after_unreached", field="Houqin-After")
             await asyncio.sleep(0.02)

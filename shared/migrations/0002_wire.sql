@@ -43,76 +43,35 @@ create table parked_event (
     foreign key (consumer, topic, key) references parked_key on delete cascade
 );
 
--- The local copy of units, posts, calendar and rules, kept from organisation's events. `changed` is
--- the copy's version at which a row was last written: a reader in memory loads only newer rows.
-create table unit (
-    id uuid primary key,
-    code text not null,
-    name text not null,
-    level smallint not null,
-    kind text not null default '',
-    division_code text not null default '',
-    since date not null,
-    closed_on date,
-    merged_into uuid,
-    changed bigint not null default 0
+-- The local copy of organisation's streams: each unit, person at a unit, region's rules and region's
+-- calendar is one document, folded from its events. `changed` is the copy's version at which it was
+-- last written: a reader in memory loads only newer ones.
+create table copied (
+    stream uuid primary key,
+    document jsonb not null,
+    kind text not null generated always as (document ->> 'type') stored,
+    changed bigint not null
 );
+-- Persons are many, and read one by one; all else is held in memory.
+create index copied_changed on copied (changed) where kind <> 'staff';
+create index copied_person on copied
+    using gin (jsonb_path_query_array(document, '$.posts.*.person')) with (fastupdate = off)
+    where kind = 'staff';
+-- The units' places once more, for what SQL asks along the tree. `during`: the days for which a
+-- place counts; a unit's first one also counts before it began.
 create table unit_parent (
     unit uuid not null,
     parent uuid,
     since date not null,
+    during daterange not null default '(,)',
     changed bigint not null default 0,
     primary key (unit, since)
 );
--- Held from `since` until the day before `until`. A lent post has the id of its delegation, and
--- `origin` is the post that was lent: it does not outlive it.
-create table post (
-    id uuid primary key,
-    person text not null,
-    unit uuid not null,
-    role text not null,
-    since date not null,
-    until date,
-    delegated_by text,
-    origin uuid
-);
-create index post_person on post (person);
-create index post_origin on post (origin) where origin is not null;
-create index post_unit on post (unit, role);
-create table rule (
-    slug text not null,
-    region uuid not null,
-    since date not null,
-    values jsonb not null,
-    source_zh text not null,
-    source_en text not null,
-    mark text not null,
-    primary key (slug, region, since)
-);
-create table term (
-    region uuid not null,
-    school_year int not null,
-    term smallint not null,
-    first_day date not null,
-    last_day date not null,
-    primary key (region, school_year, term)
-);
-create table day_off (
-    region uuid not null,
-    first_day date not null,
-    last_day date not null,
-    kind text not null,
-    name text not null,
-    primary key (region, first_day, kind)
-);
--- `version` moves with every change of the copy above, the others name the version at which that
--- part last changed; readers in memory compare them to know that they are stale.
+create index unit_parent_below on unit_parent (parent);
+create index unit_parent_changed on unit_parent (changed);
+-- Moves with every change of the copy; whoever holds it in memory sees by it that it is stale.
 create table directory_state (
     singleton boolean primary key default true check (singleton),
-    version bigint not null default 0,
-    units bigint not null default 0,
-    posts bigint not null default 0,
-    rules bigint not null default 0,
-    calendar bigint not null default 0
+    version bigint not null default 0
 );
 insert into directory_state default values;

@@ -1,15 +1,19 @@
--- The units at and below those named (ids with commas), as the tree stands today.
+-- The units at and below those named (ids with commas), as the tree stands today. `offset 0` has each
+-- unit's children looked up by index: how few they are, the planner cannot know, and would read all.
 create function units_below(scope text) returns table (unit_id uuid)
 language sql stable as $$
-    with recursive today as (
-        select distinct on (unit) unit, parent from unit_parent
-        where since <= (now() at time zone 'Asia/Shanghai')::date
-        order by unit, since desc
-    ), below as (
+    with recursive below as (
         select u::uuid as unit from unnest(string_to_array(nullif(scope, ''), ',')) as u
         union
-        select today.unit from today join below on today.parent = below.unit
+        select child.unit from below, lateral (
+            select unit from unit_parent
+            where parent = below.unit and during @> (now() at time zone 'Asia/Shanghai')::date
+            offset 0
+        ) child
     )
     select unit from below
 $$;
-grant select on unit, unit_parent to public;
+-- The copy's version at which the tree last changed.
+create function tree_version() returns bigint
+language sql stable as $$ select coalesce(max(changed), 0) from unit_parent $$;
+grant select on unit_parent to public;

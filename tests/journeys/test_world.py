@@ -19,3 +19,16 @@ async def test_a_unit_registered_is_known_to_every_service(world: World) -> None
     codes = {row["code"] for row in rows}
     assert {here.SCHOOL, here.CAMPUS, here.CLASS} <= codes
     assert all(code.startswith(here.SCHOOL) for code in codes)
+
+
+async def test_who_registers_a_unit_sees_it_in_the_list_at_once(world: World) -> None:
+    for n in range(5):
+        code = f"{here.SCHOOL}-1{n}"
+        body = {
+            "organisation": str(here.unit(here.SCHOOL)), "code": code, "name": f"校区{n}",
+            "level": "campus",
+        }  # fmt: skip
+        await world.api.do("head", "/organisation/units", body)
+        for query in ({}, {"unit": str(here.unit(here.SCHOOL))}):
+            page = await world.api.read("head", "/organisation/units", code=code, **query)
+            assert [row["code"] for row in page["items"]] == [code]

@@ -1,7 +1,7 @@
 """The service alive: a tree from a file, people in it, and what follows by itself through Kafka."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from services.organisation.staff.appoint import AppointStaff
 from services.organisation.staff.delegate import DelegatePost
 from services.organisation.unit import units
 from services.organisation.unit.change import MoveUnit
-from services.organisation.unit.register import RegisterUnit
+from services.organisation.unit.register import RegisterUnit, UnitLevel
 from shared import views
 from shared.config import Settings
 from shared.decide import Denied, Request, Step
@@ -133,6 +133,21 @@ async def test_a_tree_its_people_and_what_follows_by_itself(alive: Runtime) -> N
     await ask(rt, "wang", staff, lent, wang)
     await until_holds(rt, "sun", SCHOOL)
     assert [row["lender"] for row in await rows_of(rt, "borrowed_posts")] == ["wang"]
+
+
+async def test_a_unit_registered_is_in_the_very_next_list(config: Settings) -> None:
+    """Without a worker: nothing comes back through Kafka."""
+    settings = config.model_copy(update={"administrators": "administrator"})
+    async with running(organisation, settings, "api") as rt:
+        rows = steps(organisation.decisions()[RegisterUnit], TREE.encode(), rt.words)
+        await rt.writer.ask(Request(rows, "administrator"))
+        town, opens = units.id_of("420528100"), date.today() + timedelta(days=90)
+        planned = RegisterUnit(
+            organisation=town, code="2142000002", name="新校", level=UnitLevel.SCHOOL, since=opens
+        )
+        await ask(rt, "administrator", units, planned)
+        for scope, count in ((COUNTY, 7), (town, 5), (SCHOOL, 3), (units.id_of("2142000002"), 1)):
+            assert len(await rows_of(rt, "unit_list", scope=str(scope))) == count, scope
 
 
 async def test_a_county_rule_reaches_the_copy(alive: Runtime) -> None:

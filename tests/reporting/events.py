@@ -11,8 +11,16 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
+from shared.directory import documents_of, keep
+from shared.directory_events import (
+    OrganisationEvent,
+    StaffAppointed,
+    UnitMoved,
+    UnitRegistered,
+    evolve,
+)
 from shared.envelope import Delivered, encode, key_of, partition_of
-from shared.organisation import Role
+from shared.organisation import Level, Role
 
 PARTITIONS = 4
 
@@ -81,36 +89,41 @@ def repair(organisation: UUID, kind: str = "lamp", **more: Any) -> Delivered:
     return came("assets", "RepairSigned", organisation, **envelope, **(fields | more))
 
 
+async def hear(pool: asyncpg.Pool[asyncpg.Record], *events: tuple[UUID, OrganisationEvent]) -> None:
+    """Folds organisation's events (stream, event) into the local copy."""
+    async with pool.acquire() as connection, connection.transaction():
+        documents = await documents_of(connection, {stream for stream, _ in events})
+        for stream, event in events:
+            documents[stream] = evolve(documents.get(stream), event)
+        await keep(connection, documents)
+
+
 async def put_tree(
     pool: asyncpg.Pool[asyncpg.Record],
     rows: Iterable[tuple[UUID, int, UUID | None, date]],
-) -> int:
-    """Units (id, level, parent, since) in the local copy, as its consumer writes them."""
+) -> None:
+    """Units (id, level, parent, since) in the local copy."""
     rows = list(rows)
-    async with pool.acquire() as connection, connection.transaction():
-        version: int = await connection.fetchval(
-            "update directory_state set version = version + 1, units = version + 1"
-            " returning version"
-        )
-        await connection.executemany(
-            "insert into unit (id, code, name, level, since, changed)"
-            " values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
-            [(u, str(u)[-6:], f"U{str(u)[-4:]}", level, since, version)
-             for u, level, _, since in rows],
-        )  # fmt: skip
-        await connection.executemany(
-            "insert into unit_parent (unit, since, parent, changed) values ($1, $2, $3, $4)"
-            " on conflict (unit, since) do update set parent = excluded.parent,"
-            " changed = excluded.changed",
-            [(unit, since, parent, version) for unit, _, parent, since in rows],
-        )
-    return version
+    async with pool.acquire() as connection:
+        known = await documents_of(connection, [unit for unit, _, _, _ in rows])
+    await hear(
+        pool,
+        *(
+            (unit, UnitMoved(parent=parent, since=since))
+            if unit in known and parent is not None
+            else (
+                unit,
+                UnitRegistered(
+                    code=str(unit)[-6:], name=f"U{str(unit)[-4:]}", level=Level(level),
+                    parent=parent, kind="", division_code="", since=since,
+                ),
+            )
+            for unit, level, parent, since in rows
+        ),
+    )  # fmt: skip
 
 
 async def put_post(pool: asyncpg.Pool[asyncpg.Record], person: str, unit: UUID, role: Role) -> None:
     """A post in the local copy, held since long ago."""
-    await pool.execute(
-        "insert into post (id, person, unit, role, since) values ($1, $2, $3, $4, $5)",
-        uuid4(), person, unit, role.value, START,
-    )  # fmt: skip
-    await pool.execute("update directory_state set version = version + 1, posts = version + 1")
+    appointed = StaffAppointed(post=uuid4(), person=person, unit=unit, role=role, since=START)
+    await hear(pool, (uuid4(), appointed))

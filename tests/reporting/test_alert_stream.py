@@ -111,7 +111,9 @@ async def test_a_post_that_ends_ends_what_is_shown(http: httpx.AsyncClient, rt: 
         await raise_at(rt, ONE)
         await guest.next()
         await governor.next()
-        await rt.pool.execute("delete from post where person = 'guest'")
+        await rt.pool.execute(
+            """delete from copied where document @? '$.posts.*.person ? (@ == "guest")'"""
+        )
         await put_post(rt.pool, "guest", TWO, Role.COOK)
         await rt.directory.refresh()
         await raise_at(rt, ONE)

@@ -273,8 +273,8 @@ async def test_figures_are_the_facts_of_what_was_received(base: Pool, database: 
 async def play(dsn: str, steps: list[tuple[object, ...]]) -> None:
     async with asyncpg.create_pool(dsn, min_size=1, max_size=4) as pool:
         await pool.execute(
-            "truncate figure, archive, stray, rolled_parent, unit, unit_parent;"
-            "update rolled set version = 0; update directory_state set version = 0, units = 0"
+            "truncate figure, archive, stray, rolled_parent, copied, unit_parent;"
+            "update rolled set version = 0; update directory_state set version = 0"
         )
         keeper, roller = Keeper(pool, measures), Roller(pool)
         batch: list[Delivered] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from services.reporting.figures.keep import Keeper
 from services.reporting.figures.roll import Roller
 from services.reporting.measures import measures
+from shared.directory_events import TermSet, UnitClosed
 from shared.runtime import Runtime
 from tests.reporting.events import (
     CAMPUS,
@@ -23,6 +24,7 @@ from tests.reporting.events import (
     TOWN,
     TWO,
     came,
+    hear,
     put_tree,
     repair,
 )  # fmt: skip
@@ -120,13 +122,18 @@ async def test_periods(http: httpx.AsyncClient, period: str, value: int) -> None
 
 @pytest.mark.usefixtures("year")
 async def test_terms_are_those_of_the_calendar(http: httpx.AsyncClient, rt: Runtime) -> None:
-    await rt.pool.execute(
-        "insert into term values ($1, 2011, 1, '2011-09-06', '2012-01-10'),"
-        " ($1, 2012, 1, '2012-08-27', '2013-01-10')",
-        NORTH,
-    )
-    await rt.pool.execute(
-        "update directory_state set version = version + 1, calendar = version + 1"
+    spans = {
+        2011: (date(2011, 9, 6), date(2012, 1, 10)), 2012: (date(2012, 8, 27), date(2013, 1, 10)),
+    }  # fmt: skip
+    await hear(
+        rt.pool,
+        *(
+            (
+                uuid4(),
+                TermSet(region=NORTH, school_year=year, term=1, first_day=first, last_day=last),
+            )
+            for year, (first, last) in spans.items()
+        ),
     )
     await rt.directory.refresh()
     term = await figure(http, "assets.repairs_done", NORTH, "2011/2012-1")
@@ -155,11 +162,7 @@ async def test_dimensions_choose(http: httpx.AsyncClient) -> None:
 async def test_a_closed_unit_is_shown_for_as_long_as_it_was_there(
     http: httpx.AsyncClient, rt: Runtime
 ) -> None:
-    await rt.pool.execute(
-        "update unit set closed_on = '2012-02-01', changed = (select units + 1 from directory_state)"
-        " where id = $1", TWO,
-    )  # fmt: skip
-    await rt.pool.execute("update directory_state set version = version + 1, units = units + 1")
+    await hear(rt.pool, (TWO, UnitClosed(closed_on=date(2012, 2, 1))))
     await rt.directory.refresh()
     for period, shown in (("2012-01", [str(TWO)]), ("2012-02", [])):
         found = await figure(http, "assets.repairs_done", SOUTH, period)
@@ -453,4 +456,4 @@ async def test_the_latest_tree_is_waited_for(http: httpx.AsyncClient, rt: Runtim
     finally:
         await roller.stop()
     assert answer.status_code == 200
-    assert await rt.pool.fetchval("select r.version = d.units from rolled r, directory_state d")
+    assert await rt.pool.fetchval("select version = tree_version() from rolled")

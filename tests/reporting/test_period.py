@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from services.reporting.period import BEGINNING, Period, SchoolYearPolicy, period_of
-from shared.directory import Term
+from shared.directory_events import Term
 from shared.kernel import Refused
 from shared.rules import decode, shipped
 

@@ -19,7 +19,8 @@ import msgspec
 
 from shared.config import Settings
 from shared.decide import Request, Step
-from shared.directory_events import CONSUMER, StaffAppointed, UnitRegistered, apply_directory
+from shared.directory import CONSUMER, apply_directory
+from shared.directory_events import StaffAppointed, UnitRegistered
 from shared.envelope import Delivered, encode, key_of
 from shared.kernel import Command, Creation, Foreign, Service
 from shared.organisation import Level, Role

@@ -32,9 +32,10 @@ LANE = 0
 """Nobody else writes while the tree moves, so any lane will do."""
 
 _MOVED = """
-select s.units as version, p.unit, p.since, p.parent
-from directory_state s left join (
-    select p.*, coalesce(u.level, 0) as level from unit_parent p left join unit u on u.id = p.unit
+select tree_version() as version, p.unit, p.since, p.parent
+from (select) one left join (
+    select p.*, coalesce((u.document ->> 'level')::int, 0) as level
+    from unit_parent p left join copied u on u.stream = p.unit
     where p.unit in (select unit from unit_parent where changed > $1)
 ) p on true
 order by p.level, p.unit, p.since
@@ -128,11 +129,7 @@ class Roller:
 
     async def step(self) -> int:
         """Moves figures along if the tree has moved; returns how many units' figures went."""
-        known = await self.pool.fetchrow(
-            "select r.version, d.units from rolled r, directory_state d"
-        )
-        assert known is not None
-        if known["version"] == known["units"]:
+        if await self.pool.fetchval("select version = tree_version() from rolled"):
             return 0
         async with self.pool.acquire() as connection, connection.transaction():
             version = await connection.fetchval("select version from rolled for update")
