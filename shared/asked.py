@@ -13,6 +13,7 @@ from shared.consumer import position_reached
 from shared.envelope import position_of
 from shared.problems import Problem
 from shared.runtime import Runtime
+from shared.views import Query
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 
@@ -64,10 +65,10 @@ def fingerprint(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-def uuid_of(text: str | UUID, field: str = "id") -> UUID:
+def uuid_of(text: str, field: str = "id") -> UUID:
     """An id from a text; a problem if it is none."""
     try:
-        return text if isinstance(text, UUID) else pgproto.UUID(text)
+        return pgproto.UUID(text)  # type: ignore[no-any-return]
     except ValueError as error:
         raise Problem("not_found" if field == "id" else "filter_malformed", field=field) from error
 
@@ -77,6 +78,20 @@ def whole_of(text: str, field: str) -> int:
     if not text.isdecimal():
         raise Problem("filter_malformed", field=field)
     return int(text)
+
+
+def query_of(request: Request) -> Query:
+    """What a list is asked for; whatever is none of its own words is a filter."""
+    asked = dict(request.query_params)
+    unit = asked.pop("unit", None)
+    return Query(
+        sort=asked.pop("sort", ""),
+        search=asked.pop("q", ""),
+        unit=None if unit is None else uuid_of(unit, "unit"),
+        limit=whole_of(asked.pop("limit", "50"), "limit"),
+        cursor=asked.pop("cursor", ""),
+        filters=asked,
+    )
 
 
 async def wait_for(rt: Runtime, request: Request) -> None:

@@ -13,6 +13,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -26,6 +27,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.loops.auto import auto_loop_factory
 
 from shared import files, http, observe, openapi, problems, store, views
 from shared.access import Tokens
@@ -70,7 +72,8 @@ async def running(
         )  # fmt: skip
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(writer.stop)
-            rt.background.append(asyncio.create_task(_keep_fresh(rt)))
+            observe.DIRECTORY_AGE.labels(service.name).set_function(lambda: directory.age_seconds)
+            _every(rt, REFRESH_S, directory.refresh, "directory_not_refreshed")
             if role in {"worker", "all"}:
                 await start_workers(rt, stack)
             try:
@@ -113,10 +116,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
-    rt.background += [
-        asyncio.create_task(_keep_partitions(rt), name="partitions"),
-        asyncio.create_task(_measure(rt, relay), name="metrics"),
-    ]
+    _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
+    _every(rt, 5, partial(_measure, rt, relay), "not_measured")
 
 
 async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
@@ -137,14 +138,24 @@ async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
         await rt.pool.execute(again, stream)
 
 
-async def _keep_fresh(rt: Runtime) -> None:
-    while True:
-        try:
-            await rt.directory.refresh()
-            observe.DIRECTORY_AGE.labels(rt.service.name).set(rt.directory.age_seconds)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            observe.log.warning("directory_not_refreshed")
-        await asyncio.sleep(REFRESH_S)
+def _every(rt: Runtime, seconds: float, work: Callable[[], Awaitable[None]], failed: str) -> None:
+    """Does something for as long as the process runs, also where the database is away at times."""
+
+    async def keep() -> None:
+        while True:
+            try:
+                await work()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                observe.log.warning(failed)
+            await asyncio.sleep(seconds)
+
+    rt.background.append(asyncio.create_task(keep(), name=failed))
+
+
+async def _add_partitions(rt: Runtime) -> None:
+    """The next month's partition exists before the month does."""
+    async with rt.pool.acquire() as connection:
+        await store.add_partitions(connection, datetime.now(UTC).date())
 
 
 _LOG = """
@@ -158,29 +169,15 @@ from pg_stat_activity where backend_xid is not null
 async def _measure(rt: Runtime, relay: Relay) -> None:
     """What operators watch: how far log, relay and consumers are apart."""
     name = rt.service.name
-    while True:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            row = await rt.pool.fetchrow(_LOG)
-            assert row is not None
-            observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
-            if relay.leading:
-                observe.RELAY_LAG.labels(name).set(row["unsent"])
-        for one in rt.consumers:
-            observe.CONSUMER_LAG.labels(name, one.name).set(one.lag_events)
-            observe.CONSUMER_LAG_SECONDS.labels(name, one.name).set(one.lag_seconds)
-            observe.PARKED.labels(name, one.name).set(one.parked)
-        await asyncio.sleep(5)
-
-
-async def _keep_partitions(rt: Runtime) -> None:
-    """The next month's partition exists before the month does."""
-    while True:
-        try:
-            async with rt.pool.acquire() as connection:
-                await store.add_partitions(connection, datetime.now(UTC).date())
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            observe.log.warning("partitions_not_added")
-        await asyncio.sleep(3600)
+    for one in rt.consumers:
+        observe.CONSUMER_LAG.labels(name, one.name).set(one.lag_events)
+        observe.CONSUMER_LAG_SECONDS.labels(name, one.name).set(one.lag_seconds)
+        observe.PARKED.labels(name, one.name).set(one.parked)
+    row = await rt.pool.fetchrow(_LOG)
+    assert row is not None
+    observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
+    if relay.leading:
+        observe.RELAY_LAG.labels(name).set(row["unsent"])
 
 
 def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
@@ -293,14 +290,8 @@ def _run(service: Service, role: RoleName) -> None:
     # Batches of thousands of events are all young objects: collecting every 700 of them cost a
     # third of a consumer's time.
     gc.set_threshold(100_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop) as runner:
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    import uvloop  # noqa: PLC0415 - not on every platform
-
-    return uvloop.new_event_loop()
 
 
 async def _rebuild(service: Service, name: str) -> None:

@@ -49,7 +49,7 @@ def in_both_languages(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("slug", sorted(STATUS))
 def test_each_slug_is_an_answer(slug: str) -> None:
     values = {
-        "unit": "某校", "roles_zh": "校长", "roles_en": "Principal", "version": 3, "rule": "r",
+        "unit": "某校", "roles": "校长 Principal", "version": 3, "rule": "r",
         "day": date(2026, 9, 1), "count_max": 1000, "allowed": "a, b", "why": "?", "command": "X",
     }  # fmt: skip
     answer = response(Problem(slug, field="f", values=values), WORDS, "/where")
