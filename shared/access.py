@@ -86,7 +86,7 @@ class Tokens:
                 self._fetched_at = time.monotonic()
             except (httpx.HTTPError, ValueError) as error:
                 if self._keys is None:
-                    raise Problem("provider_away", status=503) from error
+                    raise Problem("provider_away") from error
         return self._keys
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
@@ -91,15 +92,15 @@ def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
     """The endpoint with whatever it raises turned into a problem answer, measured and traced."""
 
     async def answer(request: HttpRequest) -> Response:
-        with observe.request(rt.service.name, operation, request) as seen:
+        began, slug = time.perf_counter(), ""
+        with observe.span(operation, request.headers.get("traceparent")):
             try:
                 made = await endpoint(request)
             except Exception as error:  # noqa: BLE001 - the caller gets a problem, we get a log
                 problem = foreseen(error, rt, operation)
-                seen.slug = problem.slug
-                made = response(problem, rt.words, request.url.path)
-            seen.status = made.status_code
-            return made
+                slug, made = problem.slug, response(problem, rt.words, request.url.path)
+        observe.answered(rt.service.name, operation, began, made.status_code, slug)
+        return made
 
     return answer
 

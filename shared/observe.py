@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,7 +20,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
-from starlette.requests import Request
 
 log: Any = structlog.get_logger()
 
@@ -91,24 +90,12 @@ def configure(service: str, trace_share: float, log_level: str) -> None:
     _tracing.tracer, _tracing.share = provider.get_tracer("houqin"), trace_share
 
 
-@dataclass(slots=True)
-class Seen:
-    """What a request came to, for the metrics."""
-
-    status: int = 500
-    slug: str = ""
-
-
-@contextmanager
-def request(service: str, operation: str, asked: Request) -> Iterator[Seen]:
-    """Measures one request, and traces it if its trace is kept; refusals are logged."""
-    began, seen = time.perf_counter(), Seen()
-    with _kept_span(operation, asked.headers.get("traceparent")):
-        yield seen
-    _outcomes(service, operation, seen.slug or str(seen.status)).inc()
+def answered(service: str, operation: str, began: float, status: int, slug: str) -> None:
+    """Counts and times one answer, begun at that `time.perf_counter`; refusals are logged."""
+    _outcomes(service, operation, slug or str(status)).inc()
     _seconds(service, operation).observe(time.perf_counter() - began)
-    if seen.slug:
-        log.info("refused", operation=operation, slug=seen.slug, status=seen.status)
+    if slug:
+        log.info("refused", operation=operation, slug=slug, status=status)
 
 
 # Looking a metric up by its labels costs more than counting; there are few of them.
@@ -116,7 +103,7 @@ _outcomes = cache(COMMANDS.labels)
 _seconds = cache(SECONDS.labels)
 
 
-def _kept_span(operation: str, parent: str | None) -> AbstractContextManager[object]:
+def span(operation: str, parent: str | None) -> AbstractContextManager[object]:
     """The span of a request, if its trace is kept: as its caller decided, else by chance."""
     if parent is None:
         context, kept = Context(), random.random() < _tracing.share  # noqa: S311 - a sample

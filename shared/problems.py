@@ -40,31 +40,18 @@ class FieldError(msgspec.Struct, frozen=True):
     en: str
 
 
-class Problem(Exception):  # noqa: N818 - the field's own word (RFC 9457)
+class Problem(Refused):
     """A no on its way to the caller."""
 
-    def __init__(
-        self,
-        slug: str,
-        *,
-        errors: Sequence[FieldError] = (),
-        field: str | None = None,
-        status: int | None = None,
-        values: Mapping[str, object] | None = None,
-        **more: object,
-    ) -> None:
-        super().__init__(slug)
-        self.slug, self.errors, self.field = slug, tuple(errors), field
-        self.values = {**(values or {}), **more}
-        self.status = status or STATUS.get(slug, 422)
+    def __init__(self, slug: str, *, errors: Sequence[FieldError] = (), **more: Any) -> None:
+        super().__init__(slug, **more)
+        self.errors, self.status = errors, STATUS.get(slug, 422)
 
     def body(self, words: Words, instance: str = "") -> dict[str, Any]:
         """The problem as JSON: standard members in Chinese, both languages beside them."""
         reason, next_step = words.refusal(self.slug)
         zh, en = _fill(reason, self.values, words), _fill(next_step, self.values, words)
-        errors = list(self.errors)
-        if self.field and not errors:
-            errors.append(FieldError(self.field, zh.zh, zh.en))
+        own = [FieldError(self.field, zh.zh, zh.en)] if self.field else []
         return {
             "type": f"urn:houqin:problem:{self.slug}",
             "title": zh.zh,
@@ -74,7 +61,7 @@ class Problem(Exception):  # noqa: N818 - the field's own word (RFC 9457)
             "slug": self.slug,
             "zh": {"reason": zh.zh, "next_step": en.zh},
             "en": {"reason": zh.en, "next_step": en.en},
-            "errors": errors,
+            "errors": self.errors or own,
         }
 
 
@@ -109,15 +96,14 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
     )
 
 
-type Kinds = type[Exception] | tuple[type[Exception], ...]
-
-FORESEEN: Sequence[tuple[Kinds, str, str | None]] = (
+FORESEEN = (
     (NotFound, "not_found", "id"),
-    (Stale, "stale", "If-Match"),
     (KeyReused, "key_reused", "Idempotency-Key"),
     (PostsTooOld, "posts_too_old", None),
     (Conflict, "conflict", None),
-    ((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError), "outcome_unknown", None),
+    (asyncpg.PostgresConnectionError, "outcome_unknown", None),
+    (asyncpg.InterfaceError, "outcome_unknown", None),
+    (OSError, "outcome_unknown", None),
     (asyncpg.DataError, "filter_malformed", None),
 )
 """Slug and field of what says no without words of its own."""
@@ -129,35 +115,32 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
         case Problem():
             return error
         case Refused():
-            return Problem(error.slug, field=error.field, values=error.values)
+            return Problem(error.slug, field=error.field, **error.values)  # type: ignore[arg-type]
         case ValidationError():
             return invalid(error, words)
         case Denied():
             unit, roles = error.unit.name, error.decision.allow
             return Problem("forbidden", field="organisation", unit=unit, roles=roles)
+        case Stale():
+            return Problem("stale", field="If-Match", version=error.version)
         case RuleMissing():
             return Problem("rule_missing", rule=error.slug, day=error.day)
-        case StepRefused(__cause__=cause) if cause is not None:
-            return _of_step(error.index, problem_of(cause, words), words)
-    for kinds, slug, field in FORESEEN:
-        if isinstance(error, kinds):
-            return Problem(slug, field=field, values=vars(error))
-    return None
+        case StepRefused(__cause__=Exception() as cause):
+            problem = problem_of(cause, words)
+            return problem and _of_row(error.index + 2, problem, words)
+        case _:
+            made = (
+                Problem(slug, field=at) for kind, slug, at in FORESEEN if isinstance(error, kind)
+            )
+            return next(made, None)
 
 
-def _of_step(index: int, problem: Problem | None, words: Words) -> Problem | None:
+def _of_row(row: int, problem: Problem, words: Words) -> Problem:
     """The problem of one command of several: its row (the heading is row 1) is named."""
-    if problem is None:
-        return None
-    body = problem.body(words)
-    zh, en = body["zh"], body["en"]
-    place = f"{index + 2} {problem.field or ''}".strip()
-    error = FieldError(
-        place,
-        f"第{index + 2}行：{zh['reason']}。{zh['next_step']}",
-        f"row {index + 2}: {en['reason']}. {en['next_step']}",
-    )
-    return Problem(problem.slug, errors=[error], status=problem.status, values=problem.values)
+    body, place = problem.body(words), f"{row} {problem.field or ''}".strip()
+    zh, en = "第{row}行：{reason}。{next_step}", "row {row}: {reason}. {next_step}"
+    error = FieldError(place, zh.format(row=row, **body["zh"]), en.format(row=row, **body["en"]))
+    return Problem(problem.slug, errors=[error], **problem.values)
 
 
 def invalid(error: ValidationError, words: Words) -> Problem:

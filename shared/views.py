@@ -65,13 +65,6 @@ async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
     """Makes missing view tables, and builds anew those whose shape has changed. Inside the
     migration's transaction, so that no command runs between.
     """
-    await connection.execute(
-        f"do $$ begin create role {READER} nologin; exception when duplicate_object then null;"
-        f" when unique_violation then null; end $$; grant {READER} to current_user"
-    )
-    await connection.execute(
-        "create table if not exists view_shape (name text primary key, shape text not null)"
-    )
     known = {row[0]: row[1] for row in await connection.fetch("select * from view_shape")}
     for view in views:
         if known.get(view.name) != shape(view):

@@ -48,11 +48,11 @@ def in_both_languages(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("slug", sorted(STATUS))
 def test_each_slug_is_an_answer(slug: str) -> None:
-    values = {
+    values: dict[str, Any] = {
         "unit": "某校", "roles": "校长 Principal", "version": 3, "rule": "r",
         "day": date(2026, 9, 1), "count_max": 1000, "allowed": "a, b", "why": "?", "command": "X",
     }  # fmt: skip
-    answer = response(Problem(slug, field="f", values=values), WORDS, "/where")
+    answer = response(Problem(slug, field="f", **values), WORDS, "/where")
     body = msgspec.json.decode(answer.body)
     in_both_languages(body)
     assert answer.status_code == body["status"] == STATUS[slug]
