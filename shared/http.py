@@ -27,7 +27,7 @@ from shared import asked, observe, views
 from shared.access import scope_of
 from shared.decide import Request, Step
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
-from shared.problems import Problem, problem_of, response
+from shared.problems import Problem, invalid, problem_of, response
 from shared.runtime import Runtime
 from shared.store import Connection, decode
 from shared.writer import Answer, Key
@@ -65,27 +65,21 @@ class Owned(msgspec.Struct):
 def routes(rt: Runtime) -> list[Route]:
     """Every route that follows from the service's declarations."""
     known = {d.name: d for d in rt.service.decisions().values() if d.path is not None}
-
-    def route(
-        method: str,
-        path: str | None,
-        name: str,
-        endpoint: Callable[..., Awaitable[Response]],
-        of: Any,
-    ) -> Route:
-        answer = answering(rt, partial(endpoint, rt, of), name)
-        return Route(f"/{rt.service.name}{path}", answer, methods=[method])
-
-    made = [route("POST", "/batch", "batch", _batch, known)]
-    made += [route("POST", one.path, one.name, _command, one) for one in known.values()]
+    made: list[tuple[str, str | None, str, Endpoint]] = [
+        ("POST", "/batch", "batch", partial(_batch, rt, known)),
+        *(("POST", one.path, name, partial(_command, rt, one)) for name, one in known.items()),
+    ]
     for view in rt.service.views():
-        for path, endpoint in (
-            (view.path, _list),
-            (f"{view.path}/{{id:uuid}}/history", _history),
-            (f"{view.path}/{{id:uuid}}", _detail),
-        ):
-            made.append(route("GET", path, view.name, endpoint, view))
-    return made
+        one = f"{view.path}/{{id:uuid}}"
+        made += [
+            ("GET", view.path, view.name, partial(_list, rt, view)),
+            ("GET", f"{one}/history", view.name, partial(_history, rt, view)),
+            ("GET", one, view.name, partial(_detail, rt, view)),
+        ]
+    return [
+        Route(f"/{rt.service.name}{path}", answering(rt, endpoint, name), methods=[method])
+        for method, path, name, endpoint in made
+    ]
 
 
 def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
@@ -157,7 +151,7 @@ async def _ask(
     try:
         command = parse(decision, body)
     except ValidationError as error:
-        await _refuse(rt, decision, row, person, order, error)
+        await _refuse(rt, decision, row, person, order, invalid(error, rt.words))
     ahead = timedelta(seconds=rt.settings.clock_skew_s)
     if command.occurred_at is not None and command.occurred_at > datetime.now(UTC) + ahead:
         raise Problem("occurred_in_future", field="occurred_at")
@@ -171,7 +165,7 @@ async def _ask(
 
 
 async def _refuse(
-    rt: Runtime, decision: Decision, row: Row, person: str, order: object, wrong: ValidationError
+    rt: Runtime, decision: Decision, row: Row, person: str, order: object, wrong: Problem
 ) -> Never:
     """A wrong command is asked like any other, and its decision is that it is wrong: whoever may
     not send it at all is told that instead.

@@ -88,12 +88,8 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
     if problem.status == 503:
         headers["Retry-After"] = "2"
-    return Response(
-        msgspec.json.encode(problem.body(words, instance)),
-        problem.status,
-        headers,
-        "application/problem+json",
-    )
+    content = msgspec.json.encode(problem.body(words, instance))
+    return Response(content, problem.status, headers, "application/problem+json")
 
 
 FORESEEN = (
@@ -116,8 +112,6 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
             return error
         case Refused():
             return Problem(error.slug, field=error.field, **error.values)  # type: ignore[arg-type]
-        case ValidationError():
-            return invalid(error, words)
         case Denied():
             unit, roles = error.unit.name, error.decision.allow
             return Problem("forbidden", field="organisation", unit=unit, roles=roles)
@@ -129,10 +123,8 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
             problem = problem_of(cause, words)
             return problem and _of_row(error.index + 2, problem, words)
         case _:
-            made = (
-                Problem(slug, field=at) for kind, slug, at in FORESEEN if isinstance(error, kind)
-            )
-            return next(made, None)
+            found = (case[1:] for case in FORESEEN if isinstance(error, case[0]))
+            return next((Problem(slug, field=field) for slug, field in found), None)
 
 
 def _of_row(row: int, problem: Problem, words: Words) -> Problem:
@@ -153,20 +145,19 @@ def invalid(error: ValidationError, words: Words) -> Problem:
 
 
 def _field_error(item: Mapping[str, Any], words: Words) -> FieldError:
-    path = ".".join(str(part) for part in item["loc"])
-    kind, context = item["type"], dict(item.get("ctx") or {})
+    kind, context = item["type"], {**item.get("ctx", {}), "message": item["msg"]}
     if kind == "value_error":
-        kind = str(context.get("error", ""))
-    known = words.find("validation", kind) or words.word("validation", "other")
-    context["message"] = item["msg"]
+        kind = str(context["error"])
     if "expected" in context:
         context["expected"] = _choices(context["expected"], words)
-    name = next((str(p) for p in reversed(item["loc"]) if isinstance(p, str)), "")
-    label = words.find("fields", name) or Word(name, name)
+    known = words.find("validation", kind) or words.word("validation", "other")
     zh, en = _fill(known, context, words)
-    return FieldError(
-        path, f"{label.zh}：{zh}" if name else zh, f"{label.en}: {en}" if name else en
-    )
+    path = ".".join(map(str, item["loc"]))
+    name = next((part for part in reversed(item["loc"]) if isinstance(part, str)), None)
+    if name is None:
+        return FieldError(path, zh, en)
+    label = words.find("fields", name) or Word(name, name)
+    return FieldError(path, f"{label.zh}：{zh}", f"{label.en}: {en}")
 
 
 @cache

@@ -6,10 +6,12 @@ the log to Kafka, takes in events and fires what is due. Both serve /health, /re
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,7 +21,6 @@ from typing import Literal
 from uuid import UUID
 
 import asyncpg
-import typer
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -257,32 +258,21 @@ async def serve(service: Service, role: RoleName) -> None:
 
 def main(service: Service) -> None:
     """The command line of `python -m services.<name>`."""
-    app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, help=f"后勤 · {service.name}"
+    parser = argparse.ArgumentParser(
+        prog=f"python -m services.{service.name}",
+        description=f"后勤 · {service.name}",
+        epilog="不带参数：一个进程承担两种角色 · without a command: both roles in one process",
     )
-
-    @app.callback(invoke_without_command=True)
-    def start(context: typer.Context) -> None:
-        """不带参数：一个进程承担两种角色。 Without arguments: both roles in one process."""
-        if context.invoked_subcommand is None:
-            _run(service, "all")
-
-    @app.command()
-    def api() -> None:
-        """只回答请求。 Answers requests only."""
-        _run(service, "api")
-
-    @app.command()
-    def worker() -> None:
-        """只搬运事件。 Relay, consumers and timers only."""
-        _run(service, "worker")
-
-    @app.command()
-    def rebuild(view: str) -> None:
-        """从日志重建一个列表。 Folds the log again into a view's table."""
-        asyncio.run(_rebuild(service, view))
-
-    app()
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("api", help="只回答请求 · answers requests only")
+    commands.add_parser("worker", help="只搬运事件 · relay, consumers and timers only")
+    rebuild = commands.add_parser("rebuild", help="从日志重建一个列表 · folds the log again")
+    rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
+    given = parser.parse_args()
+    if given.command == "rebuild":
+        asyncio.run(_rebuild(service, given.view))
+    else:
+        _run(service, given.command or "all")
 
 
 def _run(service: Service, role: RoleName) -> None:
@@ -295,12 +285,10 @@ def _run(service: Service, role: RoleName) -> None:
 
 
 async def _rebuild(service: Service, name: str) -> None:
-    known = {view.name: view for view in service.views()}
-    if name not in known:
-        raise typer.BadParameter(f"{name}: {', '.join(sorted(known))}")
+    view = next(view for view in service.views() if view.name == name)
     async with (
         asyncpg.create_pool(settings().database, min_size=1, max_size=2) as pool,
         pool.acquire() as connection,
         connection.transaction(),
     ):
-        typer.echo(f"{name}: {await views.rebuild(connection, known[name])}")
+        sys.stdout.write(f"{name}: {await views.rebuild(connection, view)}\n")
