@@ -209,7 +209,8 @@ async def page(
     if column:
         where.append(f"{column} is not null")
     if query.cursor:
-        types, mark = _PLACE | columns(view), values.mark(_keyset(query.cursor, len(keys)))
+        types = _PLACE | columns(view)
+        mark = values.mark(_keyset(query.cursor, len(keys)))
         last = (f"({mark}::text[])[{n}]::{types[name]}" for n, name in enumerate(keys, 1))
         where.append(f"({', '.join(keys)}) {'<' if down else '>'} ({', '.join(last)})")
     way, limit = " desc" if down else "", max(1, min(query.limit, PAGE_MAX))
