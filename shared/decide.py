@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import uuid_utils
-from asyncpg.pgproto import pgproto
 
 from shared.directory import Directory
 from shared.fields import business_day
+from shared.ids import new_id
 from shared.kernel import (
     Aggregate,
     By,
@@ -111,9 +110,12 @@ class Decided:
 
 
 class Known:
-    """Streams as one group of requests sees them: loaded, and moved on by what it has decided."""
+    """Streams as one group of requests sees them: loaded, and moved on by what it has decided.
+    `recalled`: those that were not read for this group, but remembered.
+    """
 
     def __init__(self) -> None:
+        self.recalled: set[UUID] = set()
         self.streams: dict[UUID, Stream | None] = {}
         self.before: dict[UUID, int] = {}
         self._rows: dict[tuple[ViewOf, int], tuple[Stream, Mapping[str, View]]] = {}
@@ -287,13 +289,6 @@ class Run:
         if stream is None or stream.aggregate != self.by_state[fact.type].name:
             return None
         return stream.state
-
-
-def new_id() -> UUID:
-    """A UUIDv7 of the kind that the database gives: the standard one's hash, text and bytes are
-    made in Python, over and over.
-    """
-    return pgproto.UUID(uuid_utils.uuid7().bytes)  # type: ignore[no-any-return]
 
 
 def _owner(step: Step, stream: Stream | None) -> UUID:

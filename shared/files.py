@@ -11,7 +11,6 @@ from shared import imports, observe
 from shared.asked import body_of, fingerprint, key_of, person_of
 from shared.decide import Decided, Known, Request
 from shared.http import answering, respond
-from shared.kernel import Decision
 from shared.problems import Problem
 from shared.runtime import Runtime
 from shared.writer import Key
@@ -20,11 +19,11 @@ FILE_BYTES_MAX = 20 * 1024 * 1024
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-def routes(rt: Runtime) -> list[Route]:
-    """`GET templates/{command}.xlsx` and `POST imports/{command}` of every importable command."""
-    known = imports.importable(rt.service)
+def routes(rt: Runtime, schemas: imports.Schemas) -> list[Route]:
+    """`GET templates/{command}.xlsx` and `POST imports/{command}` of every command with a sheet."""
+    known = imports.sheets(rt.service, schemas)
 
-    def decision_of(request: HttpRequest) -> Decision:
+    def sheet_of(request: HttpRequest) -> imports.Sheet:
         name = request.path_params["command"]
         if name not in known:
             raise Problem("command_unknown", field="command", command=name)
@@ -32,21 +31,19 @@ def routes(rt: Runtime) -> list[Route]:
 
     async def template(request: HttpRequest) -> Response:
         await rt.tokens.person(request.headers.get("authorization"))
-        decision = decision_of(request)
-        name = f'attachment; filename="{decision.name}.xlsx"'
-        content = imports.template(decision, rt.words)
-        return Response(content, 200, {"Content-Disposition": name}, XLSX)
+        sheet = sheet_of(request)
+        name = f'attachment; filename="{sheet.decision.name}.xlsx"'
+        return Response(imports.template(sheet), 200, {"Content-Disposition": name}, XLSX)
 
     async def take(request: HttpRequest) -> Response:
         person = await person_of(rt, request)
-        decision, key = decision_of(request), key_of(request)
+        sheet, key = sheet_of(request), key_of(request)
         content = await body_of(request, FILE_BYTES_MAX)
-        asked = Request(
-            imports.steps(decision, content, rt.words), person, trace=observe.traceparent()
-        )
+        made = imports.steps(sheet, content, rt.words)
+        asked = Request(made, person, trace=observe.traceparent())
         if request.query_params.get("dry_run") in {"1", "true"}:
             return await _dry_run(rt, asked)
-        operation = f"import:{decision.name}"
+        operation = f"import:{sheet.decision.name}"
         answer = await rt.writer.ask(asked, Key(person, key, operation, fingerprint(content)))
         return respond(answer)
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args, get_origin
-from uuid import UUID, uuid5
+from uuid import UUID
 
+from shared.ids import NAMESPACE, derived_id
 from shared.messages import (
-    NAMESPACE,
     By,
     Command,
     Creation,
@@ -192,7 +192,7 @@ class Aggregate:
 
     def id_of(self, *key: object) -> UUID:
         """The stream id that a natural key stands for; several parts are joined by a colon."""
-        return uuid5(NAMESPACE, f"{self.name}:{':'.join(map(str, key))}")
+        return derived_id(f"{self.name}:{':'.join(map(str, key))}")
 
     def post[F: Callable[..., Any]](
         self, path: str, *, allow: Sequence[Role], at: str | None = None, weighty: bool = False

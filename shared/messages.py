@@ -12,9 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from shared.fields import Moment, UnitId, business_day
 from shared.organisation import HeldPost, Role
 
-NAMESPACE = UUID("6f1c8d7e-52a0-5c1b-9d55-686f7571696e")
-"""Root of every derived id, so that a natural key means the same stream everywhere."""
-
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Frozen(msgspec.StructMeta):

@@ -23,14 +23,6 @@ from shared.writer import KeyReused
 STATUS = read(SHARED)["statuses"]
 """HTTP status by slug; a decision's refusal is 422."""
 
-COMMON = (
-    "unauthenticated", "forbidden", "not_found", "stale", "conflict", "key_missing",
-    "key_malformed", "key_reused", "match_malformed", "body_not_json", "body_too_large", "invalid",
-    "unit_unknown", "occurred_in_future", "event_too_large", "rule_missing", "outcome_unknown",
-    "unstorable",
-)  # fmt: skip
-"""Slugs that every command may answer with."""
-
 
 class FieldError(msgspec.Struct, frozen=True):
     """What is wrong with one field, and what would be right."""

@@ -30,7 +30,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
 
-from shared import files, http, observe, openapi, problems, store, views
+from shared import contract, files, http, observe, problems, store, views
 from shared.access import Tokens
 from shared.config import Settings, settings
 from shared.consumer import Consumer
@@ -183,8 +183,9 @@ async def _measure(rt: Runtime, relay: Relay) -> None:
 
 def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     """The HTTP application of a running service."""
+    name = rt.service.name
     # The page's scripts come with the package: many schools have no way to a public network.
-    app = FastAPIOffline(title=rt.service.name, openapi_url=f"/{rt.service.name}/openapi.json")
+    app = FastAPIOffline(title=name, openapi_url=f"/{name}/openapi.json")
     for status in (404, 405):
         app.add_exception_handler(status, _elsewhere(rt))
     app.router.routes += [
@@ -195,11 +196,14 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     if role in {"api", "all"}:
         for make in rt.service.routers:
             app.include_router(make(rt))
-        extra = app.openapi()
-        document = openapi.openapi(rt.service, rt.words, extra)
+        document = contract.openapi(name)
         app.openapi = lambda: document  # type: ignore[method-assign]
-        app.router.routes += [*http.routes(rt), *files.routes(rt)]
-        app.router.routes.append(Route(f"/{rt.service.name}/events", _catalogue(rt)))
+        events = JSONResponse(contract.asyncapi(name, rt.settings.topic(name)))
+        app.router.routes += [
+            *http.routes(rt),
+            *files.routes(rt, document["components"]["schemas"]),
+            Route(f"/{name}/events", events, methods=["GET"]),
+        ]
     return app
 
 
@@ -230,15 +234,6 @@ def _ready(rt: Runtime) -> Endpoint:
         return JSONResponse({"status": "ready", "parked": sum(c.parked for c in rt.consumers)})
 
     return ready
-
-
-def _catalogue(rt: Runtime) -> Endpoint:
-    topic = rt.settings.topic(rt.service.name)
-
-    async def catalogue(_: object) -> Response:
-        return JSONResponse(openapi.asyncapi(rt.service, rt.words, topic))
-
-    return catalogue
 
 
 async def serve(service: Service, role: RoleName) -> None:

@@ -77,12 +77,12 @@ async def _create(connection: Connection, view: ViewOf) -> None:
     wanted = "".join(f", {name} {sql}" for name, sql in fields.items())
     indexes = "".join(
         f"create index on {table} ({name}, stream, key);"
-        for name in dict.fromkeys((*view.sorts, *view.filters))
+        for name in dict.fromkeys((*view.sorts[:1], *view.filters))
     )
     await connection.execute(
         f"drop table if exists {table};"
         f"create table {table} (stream uuid not null, key text not null, version int not null"
-        f"{wanted}, primary key (stream, key));"
+        f"{wanted}, primary key (stream, key)) with (fillfactor = 80);"
         f"create index on {table} (organisation);{indexes}"
         f"alter table {table} enable row level security;"
         f"create policy scope on {table} for select to {READER} using"

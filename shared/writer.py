@@ -7,6 +7,7 @@ by itself. A group that loses a race writes nothing and is decided anew, one req
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -155,47 +156,78 @@ class Writer:
         self._queue.waiting[:0] = [asked for asked in group if not asked.done.done()]
 
     async def _write_group(self, connection: Connection, group: Group) -> None:
+        """Decides on what this process remembers, where the append itself proves that it was still
+        so; else on what the log says now.
+        """
+        known = self._recall(group.asked)
+        if known is not None:
+            requests = [asked.request for asked in group.asked]
+            outcomes = await self.decide(connection, requests, known, group)
+            moved = [o.touched.keys() for o in outcomes if isinstance(o, Decided)]
+            if known.recalled <= set().union(*moved):
+                with contextlib.suppress(store.Conflict):  # the log says by whom
+                    await self._finish(connection, group.asked, outcomes, known)
+                    return
         known = Known()
         pending = await self._replay(connection, group.asked, known)
         requests = [asked.request for asked in pending]
         outcomes = await self.decide(connection, requests, known, group)
-        decided: list[tuple[Asked, Decided]] = []
-        later: list[Asked] = []
-        for asked, outcome in zip(pending, outcomes, strict=True):
-            if isinstance(outcome, Decided):
-                decided.append((asked, outcome))
-            elif isinstance(outcome, InOtherHands):
-                asked.needs |= outcome.streams
-                later.append(asked)
-            else:
-                asked.fail(outcome)
-        self._queue.waiting[:0] = later
-        if not decided:
-            return
-        answers = [self._answer(asked, item, known) for asked, item in decided]
-        failpoint("append.before")
-        places = await self.write(
-            connection,
-            [item for _, item in decided],
-            known,
-            [
+        await self._finish(connection, pending, outcomes, known)
+
+    def _recall(self, group: Sequence[Asked]) -> Known | None:
+        """The group's streams as this process last wrote them, if it knows them all. A key that
+        was used before shows when it is written; who is asked again reads the log.
+        """
+        known = Known()
+        for asked in group:
+            for step in asked.request.steps:
+                stream = self._cache.get(step.stream)
+                if asked.attempts or (stream is None and not step.decision.creates):
+                    return None
+                known.load({step.stream: stream})
+                known.recalled.add(step.stream)
+        return known
+
+    async def _finish(
+        self,
+        connection: Connection,
+        asked: Sequence[Asked],
+        outcomes: Sequence[Decided | Exception],
+        known: Known,
+    ) -> None:
+        """Writes what was decided, then answers: a refusal may rest on what is written with it."""
+        settled = list(zip(asked, outcomes, strict=True))
+        decided = [(one, made) for one, made in settled if isinstance(made, Decided)]
+        answers = [self._answer(one, made, known) for one, made in decided]
+        places: dict[UUID, tuple[int, int]] = {}
+        if decided:
+            failpoint("append.before")
+            keys = [
                 NewKey(
                     key.subject, key.key, key.operation, key.fingerprint, answer.status,
-                    answer.etag, answer.body, item.events[-1].id if item.events else None,
+                    answer.etag, answer.body, made.events[-1].id if made.events else None,
                 )
-                for (asked, item), answer in zip(decided, answers, strict=True)
-                if (key := asked.key)
-            ],
-        )  # fmt: skip
-        failpoint("append.after_commit")
-        self._remember(item.touched for _, item in decided)
-        self.committed()
-        for (asked, item), answer in zip(decided, answers, strict=True):
+                for (one, made), answer in zip(decided, answers, strict=True)
+                if (key := one.key)
+            ]  # fmt: skip
+            places = await self.write(connection, [made for _, made in decided], known, keys)
+            failpoint("append.after_commit")
+            self._remember(made.touched for _, made in decided)
+            self.committed()
+        for (one, made), answer in zip(decided, answers, strict=True):
             place = None
-            if item.events:
-                last = item.events[-1]
+            if made.events:
+                last = made.events[-1]
                 place = "{}.{};{}".format(*places[last.id], last.organisation)
-            asked.answer(Answer(answer.status, answer.body, answer.etag, self._position(place)))
+            one.answer(Answer(answer.status, answer.body, answer.etag, self._position(place)))
+        later: list[Asked] = []
+        for one, outcome in settled:
+            if isinstance(outcome, InOtherHands):
+                one.needs |= outcome.streams
+                later.append(one)
+            elif isinstance(outcome, Exception):
+                one.fail(outcome)
+        self._queue.waiting[:0] = later
 
     def _position(self, place: str | None) -> str | None:
         return f"{self.service.name};{self.epoch}.{place}" if place else None

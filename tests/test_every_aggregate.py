@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from shared.discovery import refusals
+from contracts.discovery import refusals
+from contracts.openapi import COMMON
+from contracts.schemas import command_schemas
 from shared.kernel import Aggregate, Decision, Event, Service
-from shared.openapi import command_schema
-from shared.problems import COMMON, STATUS
+from shared.problems import STATUS
 from shared.rules import decode, shipped
 from shared.signature import hints_of, members
 from shared.views import columns
@@ -240,10 +241,10 @@ def test_policies_in_use_are_listed(service: Service) -> None:
 @pytest.mark.parametrize("case", DECISIONS, ids=name_of)
 def test_commands_have_a_schema_with_labels(case: tuple[Service, Decision]) -> None:
     service, decision = case
-    schema, parts = command_schema(decision, words_of(service.name))
-    assert schema["additionalProperties"] is False
-    for part in parts.values():
-        assert part.get("additionalProperties", False) is False or "enum" in part
+    schemas = command_schemas(decision, words_of(service.name))
+    assert schemas[decision.name]["additionalProperties"] is False
+    for schema in schemas.values():
+        assert schema.get("additionalProperties", False) is False or "enum" in schema
 
 
 DOMAIN = [

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -322,10 +323,13 @@ def run(main: Coroutine[object, object, int]) -> int:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, on_signal, number)
+        watching = asyncio.create_task(_on_terminal_closed(on_signal))
         try:
             return await task
         except asyncio.CancelledError:
             return 128 + received[0] if received else 1
+        finally:
+            watching.cancel()
 
     try:
         return asyncio.run(guarded())
@@ -333,6 +337,18 @@ def run(main: Coroutine[object, object, int]) -> int:
         with contextlib.suppress(OSError):
             print(problem, file=sys.stderr)
         return 1
+
+
+async def _on_terminal_closed(hang_up: Callable[[int], None]) -> None:
+    """Hangs up once the terminal that we write to is gone. The signal alone would not tell: `make`
+    as the terminal's first process (`xterm -e make demo`) gets it, keeps it, and waits for us.
+    """
+    terminal = select.poll()
+    if sys.stdout.isatty():
+        terminal.register(sys.stdout.fileno(), 0)
+    while not any(event & select.POLLHUP for _, event in terminal.poll(0)):
+        await asyncio.sleep(1)
+    hang_up(signal.SIGHUP)
 
 
 def clean(run_folder: Path = RUN) -> int:

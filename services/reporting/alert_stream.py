@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -22,12 +21,11 @@ from fastapi.sse import format_sse_event
 
 from services.reporting.alert import alerts
 from services.reporting.alert.views import alert_list
-from services.reporting.figure_routes import routing
+from services.reporting.figure_routes import refusing, routing
 from services.reporting.reader import Reader
 from shared import observe
 from shared.access import scope_of
 from shared.kernel import ViewOf
-from shared.openapi import refusal_responses
 from shared.organisation import READERS
 from shared.problems import Problem
 from shared.runtime import Runtime
@@ -199,11 +197,9 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
     stream = AlertStream(rt)
     made = APIRouter(prefix=f"/{rt.service.name}", route_class=routing(rt), tags=["alerts"])
 
-    documented: dict[int | str, dict[str, Any]] = {
+    documented = {
         200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}},
-        **refusal_responses(
-            ("unauthenticated", "no_post", "cursor_broken", "after_unreached"), rt.words
-        ),
+        **refusing("unauthenticated", "no_post", "cursor_broken", "after_unreached"),
     }
 
     @made.get("/alerts/stream", response_class=StreamingResponse, responses=documented)

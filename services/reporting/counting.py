@@ -15,7 +15,7 @@ CONSUMER = "figures"
 SOURCES = ("organisation", "procurement", "assets", "safety", "nutrition", "reporting")
 """The services whose events are kept and counted."""
 
-BATCH = 10_000
+BATCH = 20_000
 """Larger than usual: the more events at once, the fewer rows each of them comes to."""
 
 

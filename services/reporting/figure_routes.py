@@ -26,7 +26,6 @@ from services.reporting.reader import Reader
 from services.reporting.showing import Show, days_of
 from shared.http import answering
 from shared.kernel import Refused
-from shared.openapi import refusal_responses
 from shared.organisation import Level, Unit
 from shared.problems import Problem
 from shared.runtime import Runtime
@@ -71,6 +70,11 @@ def routing(rt: Runtime) -> type[APIRoute]:
     return Answering
 
 
+def refusing(*slugs: str) -> dict[int | str, dict[str, Any]]:
+    """What routes say that they refuse with; the contract has the status and words of each slug."""
+    return {"default": {"x-refusals": slugs}}
+
+
 REFUSALS = (
     "unauthenticated", "forbidden", "not_found", "measure_unknown", "dimension_unknown",
     "period_malformed", "filter_malformed", "cursor_broken", "check_too_large", "after_unreached",
@@ -83,7 +87,7 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
     """Every route of figures."""
     made = APIRouter(prefix=f"/{rt.service.name}", route_class=routing(rt), tags=["figures"])
     api = FigureApi(rt, reader)
-    documented = refusal_responses(REFUSALS, rt.words)
+    refused = refusing(*REFUSALS)
     for path, endpoint, answer in (
         ("/measures", api.catalogue, answers.CatalogueAnswer),
         ("/figures", api.figures, answers.FiguresAnswer),
@@ -93,7 +97,7 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
         ("/rankings/{measure}", api.ranking, answers.RankingAnswer),
     ):
         made.add_api_route(
-            path, endpoint, methods=["GET"], response_model=answer, responses=documented
+            path, endpoint, methods=["GET"], response_model=answer, responses=refused
         )
     return made
 

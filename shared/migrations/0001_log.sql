@@ -36,7 +36,7 @@ create table head (
     aggregate text not null,
     organisation uuid not null,
     version int not null
-);
+) with (fillfactor = 70);
 create index head_aggregate on head (aggregate, stream);
 
 create table snapshot (

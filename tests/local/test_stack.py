@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -45,6 +46,27 @@ async def main():
         print(json.dumps(about), flush=True)
         await asyncio.Event().wait()
     return 0
+
+sys.exit(run(main()))
+"""
+
+
+LEADER = """
+import fcntl, signal, subprocess, sys, termios
+
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, lambda *_: None)
+program = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+sys.exit(program.wait())
+"""
+
+PATIENT = """
+import asyncio, sys
+from deploy.local.supervisor import run
+
+async def main():
+    print(".", flush=True)
+    await asyncio.Event().wait()
 
 sys.exit(run(main()))
 """
@@ -211,6 +233,19 @@ async def test_every_way_to_stop_leaves_nothing(
     assert gone(about["pids"])
     assert of_instance(folder) == []
     assert list((folder / "pids").iterdir()) == []
+
+
+async def test_a_closed_terminal_stops_what_its_first_process_keeps_waiting_for() -> None:
+    """As `xterm -e make demo`: make gets the signal, and waits for the program beneath it."""
+    terminal, line = pty.openpty()
+    leader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LEADER, PATIENT, stdin=line, stdout=line, start_new_session=True
+    )
+    os.close(line)
+    await asyncio.to_thread(os.read, terminal, 1)  # it waits
+    os.close(terminal)
+    async with asyncio.timeout(30):
+        assert await leader.wait() == 128 + signal.SIGHUP
 
 
 async def test_parts_die_with_a_killed_supervisor_and_the_data_stays(

@@ -25,6 +25,7 @@ from shared.runtime import Runtime
 from shared.service import running
 from shared.writer import Answer
 from tests.organisation.test_import_tree import TREE
+from tests.services import sheet
 from tests.shared.wire import until
 
 pytestmark = pytest.mark.stack
@@ -61,7 +62,7 @@ async def rows_of(rt: Runtime, name: str, scope: str = "*") -> list[dict[str, An
 
 
 async def plant(rt: Runtime) -> None:
-    rows = steps(organisation.decisions()[RegisterUnit], TREE.encode(), rt.words)
+    rows = steps(sheet(organisation, RegisterUnit), TREE.encode(), rt.words)
     await rt.writer.ask(Request(rows, "administrator"))
     # Units come over several partitions: a child may be known before its parents.
     await until(lambda: all(rt.directory.unit(row.stream) is not None for row in rows))

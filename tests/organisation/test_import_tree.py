@@ -16,6 +16,7 @@ from shared.organisation import HeldPost, Level, Role, Unit
 from shared.problems import Problem
 from shared.rules import RuleBook, shipped
 from shared.words import words_of
+from tests.services import sheet
 
 TREE = """上级单位代码,单位代码,名称,层级,寄宿制,起始日期
 ,42,湖北省,省,,2000-01-01
@@ -43,8 +44,7 @@ class Nowhere:
 
 
 def enter(text: str) -> Decided:
-    decision = organisation.decisions()[RegisterUnit]
-    rows = steps(decision, text.encode(), words_of("organisation"))
+    rows = steps(sheet(organisation, RegisterUnit), text.encode(), words_of("organisation"))
     decider = Decider(organisation.aggregates, cast("Any", Nowhere()), 120)
     request = Request(rows, "administrator", now=datetime(2026, 9, 7, tzinfo=UTC))
     known = Known()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,21 +14,23 @@ import pytest
 import python_calamine
 import xlsxwriter
 
+from contracts.schemas import command_schemas
 from services.assets import assets
+from services.assets.card.events import AssetSource
 from services.assets.card.register import RegisterCard
 from services.organisation import organisation
 from services.organisation.unit.register import RegisterUnit
 from shared import imports
-from shared.imports import columns, importable, steps, template
-from shared.kernel import Decision, Service
+from shared.imports import Sheet, sheet_of, sheets, steps, template
+from shared.kernel import Service
 from shared.problems import Problem
 from shared.rules import region_of
 from shared.words import words_of
-from tests.services import SERVICES
+from tests.services import SERVICES, schemas_of, sheet
 from tests.shared.tally import OpenTally, tally
 
-CARD = assets.decisions()[RegisterCard]
-UNIT = organisation.decisions()[RegisterUnit]
+CARD = sheet(assets, RegisterCard)
+UNIT = sheet(organisation, RegisterUnit)
 WORDS = {service.name: words_of(service.name) for service in (assets, organisation)}
 
 ROW: dict[str, object] = {
@@ -64,10 +67,13 @@ def cards(content: bytes) -> list[Any]:
     return [step.command for step in steps(CARD, content, WORDS["assets"])]
 
 
-def errors_of(content: bytes, decision: Decision = CARD) -> dict[str, str]:
-    service = "assets" if decision is CARD else "organisation"
+def names_of(sheet: Sheet) -> list[str]:
+    return [column.name for column in sheet.columns]
+
+
+def errors_of(content: bytes) -> dict[str, str]:
     with pytest.raises(Problem) as refused:
-        steps(decision, content, WORDS[service])
+        cards(content)
     assert refused.value.slug == "invalid" and refused.value.status == 422
     for error in refused.value.errors:
         assert error.zh != error.en and error.zh and error.en
@@ -77,9 +83,9 @@ def errors_of(content: bytes, decision: Decision = CARD) -> dict[str, str]:
 def test_a_template_filled_in_comes_back_as_it_was_meant() -> None:
     """Round trip: the heading that people get, their labels and choices, dates and codes."""
     words = WORDS["assets"]
-    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(template(CARD, words)))
+    book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(template(CARD)))
     (heading, *rest) = book.get_sheet_by_index(0).to_python()
-    assert not rest and len(heading) == len(columns(CARD))
+    assert not rest and len(heading) == len(CARD.columns)
     assert any(str(cell).endswith(" *") for cell in heading), "what is due is marked"
     row = {
         **ROW,
@@ -87,7 +93,7 @@ def test_a_template_filled_in_comes_back_as_it_was_meant() -> None:
         "place": "三楼",
         "source": words.word("values", "AssetSource.purchase").zh,
     }
-    cells = [row.get(name) for name in columns(CARD)]
+    cells = [row.get(name) for name in names_of(CARD)]
     (made,) = cards(xlsx([heading, cells]))
     assert isinstance(made, RegisterCard)
     assert (made.tag, made.quantity, made.value_cny) == ("ZC-0001", 212, Decimal("41340.00"))
@@ -98,13 +104,30 @@ def test_a_template_filled_in_comes_back_as_it_was_meant() -> None:
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_every_plain_creation_has_a_template(service: Service) -> None:
-    words = words_of(service.name)
-    for decision in importable(service).values():
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(template(decision, words)))
+    for name, one in sheets(service, schemas_of(service)).items():
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(template(one)))
         (heading,) = book.get_sheet_by_index(0).to_python()
-        assert len(heading) == len(columns(decision)), decision.name
+        assert len(heading) == len(one.columns), name
         assert all(str(cell).strip() for cell in heading)
-        assert len(set(heading)) == len(heading), f"{decision.name}: a heading twice"
+        assert len(set(heading)) == len(heading), f"{name}: a heading twice"
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_columns_are_the_fields_in_their_order(service: Service) -> None:
+    """As they are declared, the moment of the deed last; also through the shipped document."""
+    for one in sheets(service, schemas_of(service)).values():
+        declared = [name for name in one.decision.command.model_fields if name != "id"]
+        assert names_of(one) == sorted(declared, key="occurred_at".__eq__)
+
+
+def test_choices_are_offered_in_their_order() -> None:
+    """In Chinese, as they are declared."""
+    (source,) = (column for column in CARD.columns if column.name == "source")
+    labels = [WORDS["assets"].word("values", f"AssetSource.{value}").zh for value in AssetSource]
+    with zipfile.ZipFile(io.BytesIO(template(CARD))) as book:
+        page = book.read("xl/worksheets/sheet1.xml").decode()
+    assert f'"{",".join(labels)}"' in page
+    assert list(dict.fromkeys(source.choices.values())) == [str(value) for value in AssetSource]
 
 
 def test_headings_may_be_names_or_labels_in_either_language() -> None:
@@ -205,20 +228,21 @@ def test_labels_and_values_are_both_choices() -> None:
 
 def test_the_same_file_again_means_the_same_things() -> None:
     """Where nothing else names a thing, the row of the file does; another file means others."""
-    decision = tally.decisions()[OpenTally]
+    decision, words = tally.decisions()[OpenTally], WORDS["assets"]
+    toy = sheet_of(decision, command_schemas(decision, words))
     row: dict[str, object] = {"organisation": "2143108101", "name": "a"}
     content = text(filled(row))
-    first, again = (steps(decision, content, WORDS["assets"]) for _ in range(2))
+    first, again = (steps(toy, content, words) for _ in range(2))
     assert [step.stream for step in first] == [step.stream for step in again]
-    other = steps(decision, text(filled(row, row)), WORDS["assets"])
+    other = steps(toy, text(filled(row, row)), words)
     assert len({step.stream for step in (*first, *other)}) == 3
-    named = steps(CARD, text(filled(ROW, {**ROW, "quantity": 1})), WORDS["assets"])
+    named = steps(CARD, text(filled(ROW, {**ROW, "quantity": 1})), words)
     assert named[0].stream == named[1].stream, "a natural key is the same thing in every file"
 
 
 def test_only_commands_that_fit_one_row_are_imported() -> None:
     """A list within a command has no cell, also where it is named by an alias."""
-    names = {name for service in SERVICES for name in importable(service)}
+    names = {name for service in SERVICES for name in sheets(service, schemas_of(service))}
     assert {"RegisterUnit", "AppointStaff", "RegisterCard"} <= names
     assert not names & {"AdoptBudget", "ReportHazard", "DraftChecklist", "DraftMenu"}
 

@@ -1,69 +1,60 @@
-"""The contracts that follow from the declarations: OpenAPI of a service, and its event catalogue
-with JSON Schemas and AsyncAPI. Generated; the committed copies in `contracts/` show changes.
-"""
+"""The OpenAPI document that follows from a service's declarations, every refusal with its words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from fastapi import FastAPI
 
-from shared.discovery import refusals
-from shared.kernel import Decision, Event, Service, View, ViewOf
-from shared.problems import COMMON, STATUS
+from contracts.discovery import refusals
+from contracts.schemas import REF, command_schemas, row_schemas
+from shared.config import Settings
+from shared.kernel import Decision, Service, ViewOf
+from shared.problems import STATUS
+from shared.runtime import Runtime
 from shared.views import columns
-from shared.words import Words
+from shared.words import Words, words_of
 
-REF = "#/components/schemas/{name}"
-
-
-class CommandSchema(GenerateJsonSchema):
-    """Decimals as strings with their scale, and `X | None` as X marked nullable, so that a form
-    or a template sees one type per field.
-    """
-
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> JsonSchemaValue:
-        """A decimal as text."""
-        made: JsonSchemaValue = {"type": "string", "format": "decimal"}
-        for name in ("ge", "gt", "le", "lt"):
-            if name in schema:
-                made[f"x-{name}"] = str(schema[name])
-        if "decimal_places" in schema:
-            made["x-scale"] = schema["decimal_places"]
-        return made
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        """The inner type, marked."""
-        return {**self.generate_inner(schema["schema"]), "x-nullable": True}
+COMMON = (
+    "unauthenticated", "forbidden", "not_found", "stale", "conflict", "key_missing",
+    "key_malformed", "key_reused", "match_malformed", "body_not_json", "body_too_large", "invalid",
+    "unit_unknown", "occurred_in_future", "event_too_large", "rule_missing", "outcome_unknown",
+    "unstorable",
+)  # fmt: skip
+"""Slugs that every command may answer with."""
 
 
-def openapi(service: Service, words: Words, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a service; `extra` brings paths of its own routers."""
-    schemas: dict[str, Any] = {"Problem": _problem_schema()}
+def openapi(service: Service) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service, with the routes of its own routers."""
+    words = words_of(service.name)
     paths: dict[str, Any] = {}
+    commands: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
     base = f"/{service.name}"
     for decision in service.decisions().values():
         if decision.path is not None:
+            commands |= command_schemas(decision, words)
             path = paths.setdefault(base + decision.path, {})
-            path["post"] = _operation(service, decision, words, schemas)
+            path["post"] = _operation(service, decision, words)
     for view in service.views():
-        paths.setdefault(base + view.path, {})["get"] = _list(view, words, schemas)
+        rows |= row_schemas(view.row, words)
+        paths.setdefault(base + view.path, {})["get"] = _list(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}", {})["get"] = _detail(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}/history", {})["get"] = _history(view, words)
     paths[f"{base}/batch"] = {"post": _batch()}
-    extra = extra or {}
+    own = _own_routes(service, words)
     label = words.word("names", service.name)
+    # Where a list has an enumeration of a command, the command says in which order it is offered.
+    schemas = {"Problem": _problem_schema(), **rows, **commands}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"后勤 · {label.zh} / Houqin {label.en}", "version": "1"},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
-        "paths": {**paths, **extra.get("paths", {})},
+        "paths": {**paths, **own["paths"]},
         "components": {
-            "schemas": {**extra.get("components", {}).get("schemas", {}), **schemas},
+            "schemas": {**own.get("components", {}).get("schemas", {}), **schemas},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
@@ -71,38 +62,28 @@ def openapi(service: Service, words: Words, extra: dict[str, Any] | None = None)
     }
 
 
-def command_schema(decision: Decision, words: Words) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A command's JSON Schema with labels in both languages, and the schemas of its parts."""
-    schema = decision.command.model_json_schema(
-        schema_generator=CommandSchema, ref_template=REF.replace("{name}", "{model}")
-    )
-    parts = schema.pop("$defs", {})
-    for made in (schema, *parts.values()):
-        _label(made, words)
-    return schema, parts
+def _own_routes(service: Service, words: Words) -> dict[str, Any]:
+    """What FastAPI says of a service's own routers. They name their refusals by slug, as
+    `x-refusals` of the default response; here each gets its status and its words.
+    """
+    # Routers are only described here: nothing they hold is asked for before a request comes.
+    nothing: Any = None
+    rt = Runtime(
+        service=service, settings=Settings(), pool=nothing, directory=nothing, writer=nothing,
+        tokens=nothing, words=words,
+    )  # fmt: skip
+    app = FastAPI(title=service.name)
+    for make in service.routers:
+        app.include_router(make(rt))
+    document = app.openapi()
+    for path in document["paths"].values():
+        for operation in path.values():
+            slugs = operation["responses"].pop("default")["x-refusals"]
+            operation["responses"] |= _refusals(slugs, words)
+    return document
 
 
-def _label(schema: dict[str, Any], words: Words) -> None:
-    name = schema.get("title", "")
-    for value in schema.get("enum", ()):
-        label = words.find("values", f"{name}.{value}")
-        if label:
-            schema.setdefault("x-labels", {})[str(value)] = label._asdict()
-    title = words.find("commands", name)
-    if title:
-        schema["title"], schema["x-title"] = title.zh, title._asdict()
-    for field, made in schema.get("properties", {}).items():
-        label = words.find("fields", field)
-        if label:
-            made["title"], made["x-title"] = label.zh, label._asdict()
-
-
-def _operation(
-    service: Service, decision: Decision, words: Words, schemas: dict[str, Any]
-) -> dict[str, Any]:
-    schema, parts = command_schema(decision, words)
-    schemas.update(parts)
-    schemas[decision.name] = schema
+def _operation(service: Service, decision: Decision, words: Words) -> dict[str, Any]:
     label = words.word("commands", decision.name)
     own = refusals(decision, service)
     parameters = [
@@ -128,14 +109,14 @@ def _operation(
                 "headers": {"ETag": {"schema": {"type": "string"}}},
                 "content": {"application/json": {"schema": _answer_schema()}},
             },
-            **refusal_responses((*COMMON, "posts_too_old", *own), words),
+            **_refusals((*COMMON, "posts_too_old", *own), words),
         },
         "x-refusals": list(own),
         "x-roles": list(decision.allow),
     }
 
 
-def refusal_responses(slugs: Iterable[str], words: Words) -> dict[int | str, Any]:
+def _refusals(slugs: Iterable[str], words: Words) -> dict[str, Any]:
     """One response per status, with every slug of that status as an example."""
     by_status: dict[int, dict[str, Any]] = {}
     for slug in dict.fromkeys(slugs):
@@ -167,11 +148,8 @@ def _roles(allow: Sequence[str], words: Words) -> str:
     return f"可由本单位或上级的{zh}办理。\n\nMay be called by, at the unit or above: {en}."
 
 
-def _list(view: ViewOf, words: Words, schemas: dict[str, Any]) -> dict[str, Any]:
+def _list(view: ViewOf, words: Words) -> dict[str, Any]:
     label = words.word("views", view.name)
-    schema, parts = row_schema(view.row, words)
-    schemas.update(parts)
-    schemas[view.row.__name__] = schema
     sorts = [way + name for name in view.sorts for way in ("", "-")]
     parameters = [
         *(_parameter(name, "query") for name in view.filters),
@@ -190,7 +168,7 @@ def _list(view: ViewOf, words: Words, schemas: dict[str, Any]) -> dict[str, Any]
             "200": _json_response(
                 {"type": "object", "properties": {"items": items, "next": {"type": "string"}}}
             ),
-            **refusal_responses(
+            **_refusals(
                 (
                     "unauthenticated", "no_post", "filter_unknown", "filter_malformed",
                     "sort_unknown", "cursor_broken", "after_unreached",
@@ -213,7 +191,7 @@ def _detail(view: ViewOf, words: Words) -> dict[str, Any]:
         "parameters": [_parameter("id", "path", required=True, format_="uuid")],
         "responses": {
             "200": _json_response(many if view.many else one),
-            **refusal_responses(("unauthenticated", "no_post", "not_found"), words),
+            **_refusals(("unauthenticated", "no_post", "not_found"), words),
         },
     }
 
@@ -227,18 +205,9 @@ def _history(view: ViewOf, words: Words) -> dict[str, Any]:
         "parameters": [_parameter("id", "path", required=True, format_="uuid")],
         "responses": {
             "200": _json_response({"type": "object"}),
-            **refusal_responses(("unauthenticated", "no_post", "not_found"), words),
+            **_refusals(("unauthenticated", "no_post", "not_found"), words),
         },
     }
-
-
-def row_schema(row: type[View], words: Words) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A row class's JSON Schema with labels, and the schemas that it refers to."""
-    (_,), parts = msgspec.json.schema_components((row,), ref_template=REF)
-    schema = parts.pop(row.__name__)
-    for made in (schema, *parts.values()):
-        _label(made, words)
-    return schema, parts
 
 
 def _batch() -> dict[str, Any]:
@@ -301,48 +270,3 @@ def _problem_schema() -> dict[str, Any]:
             "errors": {"type": "array", "items": error},
         },
     }  # fmt: skip
-
-
-def catalogue(service: Service, words: Words) -> dict[str, Any]:
-    """Every event of a service: its JSON Schema and words, by name."""
-    events: dict[str, type[Event]] = {}
-    for aggregate in service.aggregates:
-        events.update(aggregate.events)
-    names = sorted(events)
-    _, parts = msgspec.json.schema_components(
-        tuple(events[name] for name in names), ref_template=REF
-    )
-    return {
-        "service": service.name,
-        "events": {name: words.word("events", name)._asdict() for name in names},
-        "schemas": parts,
-    }
-
-
-def asyncapi(service: Service, words: Words, topic: str) -> dict[str, Any]:
-    """The AsyncAPI 3.0 document of a service's topic: CloudEvents, binary mode, key = school."""
-    known = catalogue(service, words)
-    label = words.word("names", service.name)
-    messages = {
-        name: {
-            "name": name,
-            "title": word["zh"],
-            "summary": word["en"],
-            "contentType": "application/json",
-            "payload": {"$ref": REF.format(name=name)},
-        }
-        for name, word in known["events"].items()
-    }
-    channel = {
-        "address": topic,
-        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
-    }
-    return {
-        "asyncapi": "3.0.0",
-        "info": {"title": f"后勤 · {label.zh} / Houqin {label.en}", "version": "1"},
-        "channels": {service.name: channel},
-        "operations": {
-            "publish": {"action": "send", "channel": {"$ref": f"#/channels/{service.name}"}}
-        },
-        "components": {"messages": messages, "schemas": known["schemas"]},
-    }

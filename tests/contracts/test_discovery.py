@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from contracts.__main__ import documented as documented_of
+from contracts.discovery import refusals
 from services.procurement import procurement
 from services.procurement.budget import AmendBudget, CommitBudget
 from services.procurement.requisition.approval import ApproveRequisition, WithdrawRequisition
-from shared.discovery import refusals
+from shared import contract
 from shared.kernel import Service
 from tests.conftest import ROOT
 from tests.services import SERVICES
+
+PROBLEM = "application/problem+json"
 
 
 def test_own_and_those_of_functions_named() -> None:
@@ -50,20 +52,34 @@ def raised(service: Service) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_every_refusal_of_an_operation_is_in_its_contract(service: Service) -> None:
+    paths = contract.openapi(service.name)["paths"]
+    for decision in service.decisions().values():
+        if decision.path is not None:
+            operation = paths[f"/{service.name}{decision.path}"]["post"]
+            found = refusals(decision, service)
+            assert tuple(operation["x-refusals"]) == found, decision.name
+            assert set(found) <= examples_of(operation), decision.name
+
+
+def examples_of(operation: dict[str, Any]) -> set[str]:
+    """Every slug that an operation shows as a problem."""
+    return {
+        slug
+        for answer in operation["responses"].values()
+        for slug in answer.get("content", {}).get(PROBLEM, {}).get("examples", {})
+    }
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_every_slug_in_the_source_is_documented_somewhere(service: Service) -> None:
     documented = {
         slug for decision in service.decisions().values() for slug in refusals(decision, service)
     }
-    for operations in documented_paths(service).values():
+    for operations in contract.openapi(service.name)["paths"].values():
         for operation in operations.values():
-            for answer in operation["responses"].values():
-                problems = answer.get("content", {}).get("application/problem+json", {})
-                documented |= set(problems.get("examples", {}))
+            documented |= examples_of(operation)
     assert {slug: at for slug, at in raised(service).items() if slug not in documented} == {}
-
-
-def documented_paths(service: Service) -> dict[str, Any]:
-    return documented_of(service)["paths"]  # type: ignore[no-any-return]
 
 
 def test_the_source_is_where_it_is_looked_for() -> None:
