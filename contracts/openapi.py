@@ -11,10 +11,18 @@ from contracts.discovery import refusals
 from contracts.schemas import REF, command_schemas, row_schemas
 from shared.config import Settings
 from shared.kernel import Decision, Service, ViewOf
-from shared.problems import COMMON, STATUS
+from shared.problems import STATUS
 from shared.runtime import Runtime
 from shared.views import columns
 from shared.words import Words, words_of
+
+COMMON = (
+    "unauthenticated", "forbidden", "not_found", "stale", "conflict", "key_missing",
+    "key_malformed", "key_reused", "match_malformed", "body_not_json", "body_too_large", "invalid",
+    "unit_unknown", "occurred_in_future", "event_too_large", "rule_missing", "outcome_unknown",
+    "unstorable",
+)  # fmt: skip
+"""Slugs that every command may answer with."""
 
 
 def openapi(service: Service) -> dict[str, Any]:

@@ -60,15 +60,14 @@ class Tokens:
         return str(claims["sub"])
 
     async def _verify(self, token: str) -> dict[str, Any]:
-        try:
-            return self._decode(token, await self._current_keys())
-        except (JoseError, ValueError):
-            # An unknown key id may be a rotated key: look once more before saying no.
-            keys = await self._current_keys(again=True)
-        try:
-            return self._decode(token, keys)
-        except (JoseError, ValueError) as error:
-            raise Problem("unauthenticated", field="Authorization") from error
+        # An unknown key id may be a rotated key: look once more before saying no.
+        for again in (False, True):
+            keys = await self._current_keys(again=again)
+            try:
+                return self._decode(token, keys)
+            except (JoseError, ValueError) as error:
+                wrong = error
+        raise Problem("unauthenticated", field="Authorization") from wrong
 
     def _decode(self, token: str, keys: KeySet) -> dict[str, Any]:
         found = jwt.decode(token, keys, algorithms=ALGORITHMS)
@@ -87,7 +86,7 @@ class Tokens:
                 self._fetched_at = time.monotonic()
             except (httpx.HTTPError, ValueError) as error:
                 if self._keys is None:
-                    raise Problem("provider_away", status=503) from error
+                    raise Problem("provider_away") from error
         return self._keys
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from functools import partial
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
@@ -13,6 +14,7 @@ from shared.consumer import position_reached
 from shared.envelope import position_of
 from shared.problems import Problem
 from shared.runtime import Runtime
+from shared.views import Query
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 
@@ -42,13 +44,8 @@ def check_key(key: str) -> str:
 
 def expected(request: Request) -> int | None:
     """The version in If-Match, or None; a problem if it is none."""
-    text = request.headers.get("if-match")
-    if text is None or text == "*":
-        return None
-    text = text.removeprefix("W/").strip('"')
-    if not text.isdecimal():
-        raise Problem("match_malformed", field="If-Match")
-    return int(text)
+    text = request.headers.get("if-match", "*").removeprefix("W/").strip('"')
+    return None if text == "*" else whole_of(text, "If-Match", "match_malformed")
 
 
 async def body_of(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
@@ -64,19 +61,33 @@ def fingerprint(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).digest()
 
 
-def uuid_of(text: str | UUID, field: str = "id") -> UUID:
+def uuid_of(text: str, field: str = "id", slug: str = "not_found") -> UUID:
     """An id from a text; a problem if it is none."""
     try:
-        return text if isinstance(text, UUID) else pgproto.UUID(text)
+        return pgproto.UUID(text)  # type: ignore[no-any-return]
     except ValueError as error:
-        raise Problem("not_found" if field == "id" else "filter_malformed", field=field) from error
+        raise Problem(slug, field=field) from error
 
 
-def whole_of(text: str, field: str) -> int:
+def whole_of(text: str, field: str, slug: str = "filter_malformed") -> int:
     """A whole number from a text; a problem if it is none."""
     if not text.isdecimal():
-        raise Problem("filter_malformed", field=field)
+        raise Problem(slug, field=field)
     return int(text)
+
+
+def query_of(request: Request) -> Query:
+    """What a list is asked for; whatever is none of its own words is a filter."""
+    asked = dict(request.query_params)
+    unit = asked.pop("unit", None)
+    return Query(
+        sort=asked.pop("sort", ""),
+        search=asked.pop("q", ""),
+        unit=None if unit is None else uuid_of(unit, "unit", "filter_malformed"),
+        limit=whole_of(asked.pop("limit", "50"), "limit"),
+        cursor=asked.pop("cursor", ""),
+        filters=asked,
+    )
 
 
 async def wait_for(rt: Runtime, request: Request) -> None:
@@ -94,16 +105,11 @@ async def wait_for(rt: Runtime, request: Request) -> None:
     except ValueError as error:
         raise Problem("after_malformed", field="Houqin-After") from error
     topic = rt.settings.topic(source)
-    names = await rt.pool.fetch("select distinct consumer from consumed where topic = $1", topic)
-    reached = await asyncio.gather(
-        *(
-            position_reached(
-                rt.pool, name[0], topic, position,
-                partitions=rt.settings.partitions, organisation=organisation,
-            )
-            for name in names
-        )
+    arrived = partial(
+        position_reached, rt.pool, topic=topic, position=position,
+        partitions=rt.settings.partitions, organisation=organisation,
     )  # fmt: skip
-    if not all(reached):
+    names = await rt.pool.fetch("select distinct consumer from consumed where topic = $1", topic)
+    if not all(await asyncio.gather(*(arrived(name[0]) for name in names))):
         raise Problem("after_unreached", field="Houqin-After")
     await rt.directory.refresh()

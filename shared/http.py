@@ -7,8 +7,13 @@ does the thing stand where you think (404, 412), and then what the decision says
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import copy
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Never
 from uuid import UUID
 
 import msgspec
@@ -18,24 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from uuid_utils.compat import uuid7
 
-from shared import observe, views
+from shared import asked, observe, views
 from shared.access import scope_of
-from shared.asked import (
-    BODY_BYTES_MAX,
-    body_of,
-    check_key,
-    expected,
-    fingerprint,
-    key_of,
-    person_of,
-    uuid_of,
-    whole_of,
-)  # fmt: skip
-from shared.decide import Known, Missing, Request, Run, Step
+from shared.decide import Request, Step
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
 from shared.problems import Problem, invalid, problem_of, response
 from shared.runtime import Runtime
-from shared.store import decode, fold
+from shared.store import Connection, decode
 from shared.writer import Answer, Key
 
 BATCH_MAX = 1000
@@ -44,7 +38,7 @@ type Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One command of a batch."""
+    """One command as it came, by itself or in a batch."""
 
     key: str
     command: str
@@ -62,118 +56,135 @@ class Batch(msgspec.Struct, forbid_unknown_fields=True):
 _BATCH = msgspec.json.Decoder(Batch)
 
 
+class Owned(msgspec.Struct):
+    """What is looked at in a creation that is wrong: whose it would be."""
+
+    organisation: UUID
+
+
 def routes(rt: Runtime) -> list[Route]:
     """Every route that follows from the service's declarations."""
-    base = f"/{rt.service.name}"
-    made = [Route(f"{base}/batch", answering(rt, _batch(rt), "batch"), methods=["POST"])]
-    for decision in rt.service.decisions().values():
-        if decision.path is not None:
-            endpoint = answering(rt, _command(rt, decision), decision.name)
-            made.append(Route(base + decision.path, endpoint, methods=["POST"]))
+    known = {d.name: d for d in rt.service.decisions().values() if d.path is not None}
+    made: list[tuple[str, str | None, str, Endpoint]] = [
+        ("POST", "/batch", "batch", partial(_batch, rt, known)),
+        *(("POST", one.path, name, partial(_command, rt, one)) for name, one in known.items()),
+    ]
     for view in rt.service.views():
-        for path, endpoint in (
-            (view.path, _list(rt, view)),
-            (f"{view.path}/{{id:uuid}}/history", _history(rt, view)),
-            (f"{view.path}/{{id:uuid}}", _detail(rt, view)),
-        ):
-            made.append(Route(base + path, answering(rt, endpoint, view.name), methods=["GET"]))
-    return made
+        one = f"{view.path}/{{id:uuid}}"
+        made += [
+            ("GET", view.path, view.name, partial(_list, rt, view)),
+            ("GET", f"{one}/history", view.name, partial(_history, rt, view)),
+            ("GET", one, view.name, partial(_detail, rt, view)),
+        ]
+    return [
+        Route(f"/{rt.service.name}{path}", answering(rt, endpoint, name), methods=[method])
+        for method, path, name, endpoint in made
+    ]
 
 
 def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
     """The endpoint with whatever it raises turned into a problem answer, measured and traced."""
 
     async def answer(request: HttpRequest) -> Response:
-        with observe.request(rt.service.name, operation, request) as seen:
+        began, slug = time.perf_counter(), ""
+        with observe.span(operation, request.headers.get("traceparent")):
             try:
                 made = await endpoint(request)
             except Exception as error:  # noqa: BLE001 - the caller gets a problem, we get a log
                 problem = foreseen(error, rt, operation)
-                seen.refused(problem.slug)
-                made = response(problem, rt.words, request.url.path)
-            seen.status = made.status_code
-            return made
+                slug, made = problem.slug, response(problem, rt.words, request.url.path)
+        observe.answered(rt.service.name, operation, began, made.status_code, slug)
+        return made
 
     return answer
 
 
-def _command(rt: Runtime, decision: Decision) -> Endpoint:
-    async def endpoint(request: HttpRequest) -> Response:
-        person = await person_of(rt, request)
-        key = key_of(request)
-        body = await body_of(request)
-        named = request.path_params.get("id")
-        stream = uuid_of(named) if named is not None else None
-        try:
-            command = parse(decision, body)
-        except ValidationError as error:
-            await _refuse_denied(rt, decision, stream, person, body)
-            raise invalid(error, rt.words) from error
-        step = Step(decision, _stream_id(decision, command, stream), command, expected(request))
-        _refuse_future(rt, command)
-        answer = await rt.writer.ask(
-            Request([step], person, trace=observe.traceparent()),
-            Key(person, key, f"{decision.name}:{named or ''}", fingerprint(body)),
-        )
-        return respond(answer)
-
-    return endpoint
+async def _command(rt: Runtime, decision: Decision, request: HttpRequest) -> Response:
+    person = await asked.person_of(rt, request)
+    named = request.path_params.get("id")
+    row = Row(
+        key=asked.key_of(request),
+        command=decision.name,
+        id=None if named is None else asked.uuid_of(named),
+        if_match=asked.expected(request),
+        body=msgspec.Raw(await asked.body_of(request)),
+    )
+    return respond(await _ask(rt, decision, row, person))
 
 
-def _batch(rt: Runtime) -> Endpoint:
-    by_name = {
-        decision.name: decision
-        for decision in rt.service.decisions().values()
-        if decision.path is not None
-    }
-
-    async def endpoint(request: HttpRequest) -> Response:
-        person = await person_of(rt, request)
-        try:
-            batch = _BATCH.decode(await body_of(request, BODY_BYTES_MAX * 8))
-        except msgspec.ValidationError as error:
-            raise Problem("batch_malformed", why=str(error)) from error
-        except msgspec.DecodeError as error:
-            raise Problem("body_not_json") from error
-        if len(batch.commands) > BATCH_MAX:
-            raise Problem("too_many_commands", field="commands", count_max=BATCH_MAX)
-        # What came in one batch may build on what stands before it there.
-        order = object()
-        answers = await asyncio.gather(
-            *(_row(rt, by_name, row, person, order) for row in batch.commands)
-        )
-        return _json(b'{"results":[' + b",".join(answers) + b"]}")
-
-    return endpoint
-
-
-async def _row(
-    rt: Runtime, by_name: dict[str, Decision], row: Row, person: str, order: object
-) -> bytes:
-    """One command of a batch, answered by itself: status and body (or problem)."""
-    key = msgspec.json.encode(row.key)
+async def _batch(rt: Runtime, known: Mapping[str, Decision], request: HttpRequest) -> Response:
+    person = await asked.person_of(rt, request)
     try:
-        decision = by_name.get(row.command)
-        if decision is None:
+        batch = _BATCH.decode(await asked.body_of(request, asked.BODY_BYTES_MAX * 8))
+    except msgspec.ValidationError as error:
+        raise Problem("batch_malformed", why=str(error)) from error
+    except msgspec.DecodeError as error:
+        raise Problem("body_not_json") from error
+    if len(batch.commands) > BATCH_MAX:
+        raise Problem("too_many_commands", field="commands", count_max=BATCH_MAX)
+    # What came in one batch may build on what stands before it there.
+    order = object()
+    answers = (_answer(rt, known, row, person, order) for row in batch.commands)
+    return _json({"results": await asyncio.gather(*answers)})
+
+
+async def _answer(
+    rt: Runtime, known: Mapping[str, Decision], row: Row, person: str, order: object
+) -> dict[str, object]:
+    """One command of a batch, answered by itself: status and body (or problem)."""
+    try:
+        if row.command not in known:
             raise Problem("command_unknown", field="command", command=row.command)  # noqa: TRY301
-        check_key(row.key)
-        body = bytes(row.body)
-        command = parse(decision, body)
-        _refuse_future(rt, command)
-        step = Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
-        answer = await rt.writer.ask(
-            Request([step], person, trace=observe.traceparent()),
-            Key(person, row.key, f"{decision.name}:{row.id or ''}", fingerprint(body)),
-            order,
-        )
-    except ValidationError as error:
-        problem = invalid(error, rt.words)
+        asked.check_key(row.key)
+        answer = await _ask(rt, known[row.command], row, person, order)
     except Exception as error:  # noqa: BLE001 - each row is answered by itself
         problem = foreseen(error, rt, row.command)
-    else:
-        return b'{"key":%b,"status":%d,"body":%b}' % (key, answer.status, answer.content)
-    told = msgspec.json.encode(problem.body(rt.words))
-    return b'{"key":%b,"status":%d,"problem":%b}' % (key, problem.status, told)
+        return {"key": row.key, "status": problem.status, "problem": problem.body(rt.words)}
+    return {"key": row.key, "status": answer.status, "body": msgspec.Raw(answer.content)}
+
+
+async def _ask(
+    rt: Runtime, decision: Decision, row: Row, person: str, order: object = None
+) -> Answer:
+    """The one way of a command to its decision, whether it came by itself or in a batch."""
+    body = bytes(row.body)
+    try:
+        command = parse(decision, body)
+    except ValidationError as error:
+        await _refuse(rt, decision, row, person, order, invalid(error, rt.words))
+    ahead = timedelta(seconds=rt.settings.clock_skew_s)
+    if command.occurred_at is not None and command.occurred_at > datetime.now(UTC) + ahead:
+        raise Problem("occurred_in_future", field="occurred_at")
+    step = Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
+    operation = f"{decision.name}:{row.id or ''}"
+    return await rt.writer.ask(
+        Request([step], person, trace=observe.traceparent()),
+        Key(person, row.key, operation, asked.fingerprint(body)),
+        order,
+    )
+
+
+async def _refuse(
+    rt: Runtime, decision: Decision, row: Row, person: str, order: object, wrong: Problem
+) -> Never:
+    """A wrong command is asked like any other, and its decision is that it is wrong: whoever may
+    not send it at all is told that instead.
+    """
+
+    def refuse(*_: object) -> Never:
+        raise wrong
+
+    refusing = copy.replace(decision, function=refuse, facts=())
+    try:
+        owner = UUID(int=0)
+        if decision.creates:
+            owner = msgspec.json.decode(row.body, type=Owned).organisation
+        command = Creation.model_construct(organisation=owner, occurred_at=None)
+        step = Step(refusing, row.id or uuid7(), command)
+        await rt.writer.ask(Request([step], person), order=order)
+    except (AttributeError, Refused, msgspec.MsgspecError):
+        """The command itself names the unit, and names it wrongly: the fields say so."""
+    raise wrong
 
 
 def foreseen(error: Exception, rt: Runtime, operation: str) -> Problem:
@@ -185,75 +196,53 @@ def foreseen(error: Exception, rt: Runtime, operation: str) -> Problem:
     return problem
 
 
-def _list(rt: Runtime, view: ViewOf) -> Endpoint:
-    known = {"sort", "q", "unit", "limit", "cursor"}
-
-    async def endpoint(request: HttpRequest) -> Response:
-        scope = await _scope(rt, view, request)
-        asked = request.query_params
-        query = views.Query(
-            filters={name: value for name, value in asked.items() if name not in known},
-            sort=asked.get("sort", ""),
-            search=asked.get("q", ""),
-            unit=uuid_of(asked["unit"], "unit") if "unit" in asked else None,
-            limit=whole_of(asked.get("limit", "50"), "limit"),
-            cursor=asked.get("cursor", ""),
-        )
-        async with views.reading(rt.pool, scope) as connection:
-            rows, following = await views.page(connection, view, query)
-        return _json(msgspec.json.encode({"items": rows, "next": following}))
-
-    return endpoint
+async def _list(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
+    async with await _reading(rt, view, request) as connection:
+        rows, following = await views.page(connection, view, asked.query_of(request))
+    return _json({"items": rows, "next": following})
 
 
-def _detail(rt: Runtime, view: ViewOf) -> Endpoint:
-    async def endpoint(request: HttpRequest) -> Response:
-        scope = await _scope(rt, view, request)
-        async with views.reading(rt.pool, scope) as connection:
-            rows, version = await views.rows_of(connection, view, request.path_params["id"])
-        if not rows:
-            raise Problem("not_found", field="id")
-        body = {"items": rows} if view.many else rows[0]
-        return _json(msgspec.json.encode(body), {"ETag": f'"{version}"'})
-
-    return endpoint
+async def _detail(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
+    rows, version = await _rows(rt, view, request)
+    return _json({"items": rows} if view.many else rows[0], {"ETag": f'"{version}"'})
 
 
-def _history(rt: Runtime, view: ViewOf) -> Endpoint:
+async def _history(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
     """Every event of a thing in words: who, when, what. Seen by whoever sees the thing."""
-
-    async def endpoint(request: HttpRequest) -> Response:
-        scope = await _scope(rt, view, request)
-        stream: UUID = request.path_params["id"]
-        async with views.reading(rt.pool, scope) as connection:
-            rows, _ = await views.rows_of(connection, view, stream)
-        if not rows:
-            raise Problem("not_found", field="id")
-        events = await rt.pool.fetch(
-            "select id, version, type, data, actor, occurred_at, recorded_at from event"
-            " where stream = $1 order by version",
-            stream,
-        )
-        items = [
-            {
-                "id": event["id"], "version": event["version"], "type": event["type"],
-                "words": rt.words.word("events", event["type"])._asdict(),
-                "actor": event["actor"], "occurred_at": event["occurred_at"],
-                "recorded_at": event["recorded_at"],
-                "data": msgspec.Raw(
-                    msgspec.json.encode(decode(view.aggregate, event["type"], event["data"]))
-                ),
-            }
-            for event in events
-        ]  # fmt: skip
-        return _json(msgspec.json.encode({"items": items}))
-
-    return endpoint
+    await _rows(rt, view, request)
+    events = await rt.pool.fetch(
+        "select id, version, type, data, actor, occurred_at, recorded_at from event"
+        " where stream = $1 order by version",
+        request.path_params["id"],
+    )
+    items = [
+        dict(event)
+        | {
+            "words": rt.words.word("events", event["type"])._asdict(),
+            "data": decode(view.aggregate, event["type"], event["data"]),
+        }
+        for event in events
+    ]
+    return _json({"items": items})
 
 
-async def _scope(rt: Runtime, view: ViewOf, request: HttpRequest) -> str:
-    person = await person_of(rt, request)
-    return await scope_of(rt.directory, person, view.allow)
+async def _rows(
+    rt: Runtime, view: ViewOf, request: HttpRequest
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows of one thing and its version, for whoever may see it."""
+    async with await _reading(rt, view, request) as connection:
+        rows, version = await views.rows_of(connection, view, request.path_params["id"])
+    if not rows:
+        raise Problem("not_found", field="id")
+    return rows, version
+
+
+async def _reading(
+    rt: Runtime, view: ViewOf, request: HttpRequest
+) -> AbstractAsyncContextManager[Connection]:
+    """A connection that sees of a view what the caller may see."""
+    person = await asked.person_of(rt, request)
+    return views.reading(rt.pool, await scope_of(rt.directory, person, view.allow))
 
 
 def parse(decision: Decision, body: bytes) -> Command:
@@ -267,55 +256,17 @@ def parse(decision: Decision, body: bytes) -> Command:
 
 
 def _stream_id(decision: Decision, command: Command, named: UUID | None) -> UUID:
-    """The stream that a command is about: named, chosen by the client, of its key, or new."""
-    if not decision.creates:
-        if named is None:
-            raise Problem("not_found", field="id")
-        return named
-    assert isinstance(command, Creation)
-    if decision.aggregate.key is not None:
-        return decision.aggregate.id_of(decision.aggregate.key(command))
-    return command.id or uuid7()
+    """The stream that a command is about: of its key, chosen by the client, new, or named."""
+    if isinstance(command, Creation):
+        key = decision.aggregate.key
+        return decision.aggregate.id_of(key(command)) if key else command.id or uuid7()
+    if named is None:
+        raise Problem("not_found", field="id")
+    return named
 
 
-async def _refuse_denied(
-    rt: Runtime, decision: Decision, stream: UUID | None, person: str, body: bytes
-) -> None:
-    """Before a wrong command is explained: whoever may not send it at all is told that."""
-    if decision.creates:
-        try:
-            owner = UUID(msgspec.json.decode(body)["organisation"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return
-        command: Command = Creation.model_construct(organisation=owner, occurred_at=None)
-    else:
-        command = Command.model_construct(occurred_at=None)
-    step = Step(decision, stream or UUID(int=0), command)
-    known = Known()
-    async with rt.pool.acquire() as connection:
-        while True:
-            run = Run(rt.writer.decider, Request([step], person), known)
-            try:
-                run.authorise(step)
-            except Missing as missing:
-                wanted = list(missing.streams)
-                found = await fold(connection, rt.writer.aggregates, wanted)
-                known.load({id_: found.get(id_) for id_ in wanted})
-                continue
-            except (AttributeError, Refused):
-                # The command itself names the unit, and names it wrongly: the fields say so.
-                return
-            return
-
-
-def _refuse_future(rt: Runtime, command: Command) -> None:
-    ahead = timedelta(seconds=rt.settings.clock_skew_s)
-    if command.occurred_at is not None and command.occurred_at > datetime.now(UTC) + ahead:
-        raise Problem("occurred_in_future", field="occurred_at")
-
-
-def _json(body: bytes, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, 200, headers, "application/json")
+def _json(body: object, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(body), 200, headers, "application/json")
 
 
 def respond(answer: Answer) -> Response:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -21,7 +20,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
-from starlette.requests import Request
 
 log: Any = structlog.get_logger()
 
@@ -76,7 +74,7 @@ def configure(service: str, trace_share: float, log_level: str) -> None:
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(log_level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
@@ -86,41 +84,18 @@ def configure(service: str, trace_share: float, log_level: str) -> None:
     )
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         # Imported only where it is used: it costs every process 15 MB.
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-            OTLPSpanExporter,
-        )
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: PLC0415
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        provider.add_span_processor(BatchSpanProcessor(trace_exporter.OTLPSpanExporter()))
     _tracing.tracer, _tracing.share = provider.get_tracer("houqin"), trace_share
 
 
-@dataclass(slots=True)
-class Seen:
-    """What a request came to, for the metrics."""
-
-    status: int = 500
-    slug: str = ""
-
-    def refused(self, slug: str) -> None:
-        """Notes why not."""
-        self.slug = slug
-
-
-@contextmanager
-def request(service: str, operation: str, asked: Request) -> Iterator[Seen]:
-    """Measures one request, and traces it if its trace is kept; refusals are logged."""
-    began, seen = time.perf_counter(), Seen()
-    parent = asked.headers.get("traceparent")
-    if _kept(parent):
-        context = _propagator.extract({"traceparent": parent} if parent else {})
-        with _tracing.tracer.start_as_current_span(operation, context, trace.SpanKind.SERVER):
-            yield seen
-    else:
-        yield seen
-    _outcomes(service, operation, seen.slug or str(seen.status)).inc()
+def answered(service: str, operation: str, began: float, status: int, slug: str) -> None:
+    """Counts and times one answer, begun at that `time.perf_counter`; refusals are logged."""
+    _outcomes(service, operation, slug or str(status)).inc()
     _seconds(service, operation).observe(time.perf_counter() - began)
-    if seen.slug:
-        log.info("refused", operation=operation, slug=seen.slug, status=seen.status)
+    if slug:
+        log.info("refused", operation=operation, slug=slug, status=status)
 
 
 # Looking a metric up by its labels costs more than counting; there are few of them.
@@ -128,40 +103,36 @@ _outcomes = cache(COMMANDS.labels)
 _seconds = cache(SECONDS.labels)
 
 
-def _kept(parent: str | None) -> bool:
-    """Whether a request's trace is kept: as its caller decided, else by chance."""
+def span(operation: str, parent: str | None) -> AbstractContextManager[object]:
+    """The span of a request, if its trace is kept: as its caller decided, else by chance."""
     if parent is None:
-        return random.random() < _tracing.share  # noqa: S311 - a sample, not a secret
-    return _span_of(parent).trace_flags.sampled
+        context, kept = Context(), random.random() < _tracing.share  # noqa: S311 - a sample
+    else:
+        context = _propagator.extract({"traceparent": parent})
+        kept = _span_in(context).trace_flags.sampled
+    if not kept:
+        return nullcontext()
+    return _tracing.tracer.start_as_current_span(operation, context, trace.SpanKind.SERVER)
 
 
 def traceparent() -> str | None:
     """The W3C trace context of the current span, as it goes into the log and over Kafka; None
     where the trace is not kept.
     """
-    if not trace.get_current_span().get_span_context().is_valid:
-        return None
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
     return carrier.get("traceparent")
 
 
-@contextmanager
-def batch(name: str, parents: list[str]) -> Iterator[None]:
+def batch(name: str, parents: Iterable[str]) -> AbstractContextManager[object]:
     """One span over a batch of events, linked to the traces that they came from."""
-    links = [
-        trace.Link(span)
-        for parent in parents
-        if (span := _span_of(parent)).is_valid and span.trace_flags.sampled
-    ]
+    spans = (_span_in(_propagator.extract({"traceparent": parent})) for parent in parents)
+    links = [trace.Link(span) for span in spans if span.trace_flags.sampled]
     if not links:
-        yield
-        return
+        return nullcontext()
     kind = trace.SpanKind.CONSUMER
-    with _tracing.tracer.start_as_current_span(name, Context(), kind, links=links):
-        yield
+    return _tracing.tracer.start_as_current_span(name, Context(), kind, links=links)
 
 
-def _span_of(parent: str) -> trace.SpanContext:
-    context = _propagator.extract({"traceparent": parent})
+def _span_in(context: Context) -> trace.SpanContext:
     return trace.get_current_span(context).get_span_context()

@@ -6,19 +6,21 @@ the log to Kafka, takes in events and fires what is due. Both serve /health, /re
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import gc
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
 import asyncpg
-import typer
 import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -26,6 +28,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.loops.auto import auto_loop_factory
 
 from shared import contract, files, http, observe, problems, store, views
 from shared.access import Tokens
@@ -70,7 +73,8 @@ async def running(
         )  # fmt: skip
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(writer.stop)
-            rt.background.append(asyncio.create_task(_keep_fresh(rt)))
+            observe.DIRECTORY_AGE.labels(service.name).set_function(lambda: directory.age_seconds)
+            _every(rt, REFRESH_S, directory.refresh, "directory_not_refreshed")
             if role in {"worker", "all"}:
                 await start_workers(rt, stack)
             try:
@@ -113,10 +117,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
-    rt.background += [
-        asyncio.create_task(_keep_partitions(rt), name="partitions"),
-        asyncio.create_task(_measure(rt, relay), name="metrics"),
-    ]
+    _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
+    _every(rt, 5, partial(_measure, rt, relay), "not_measured")
 
 
 async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
@@ -137,14 +139,24 @@ async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
         await rt.pool.execute(again, stream)
 
 
-async def _keep_fresh(rt: Runtime) -> None:
-    while True:
-        try:
-            await rt.directory.refresh()
-            observe.DIRECTORY_AGE.labels(rt.service.name).set(rt.directory.age_seconds)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            observe.log.warning("directory_not_refreshed")
-        await asyncio.sleep(REFRESH_S)
+def _every(rt: Runtime, seconds: float, work: Callable[[], Awaitable[None]], failed: str) -> None:
+    """Does something for as long as the process runs, also where the database is away at times."""
+
+    async def keep() -> None:
+        while True:
+            try:
+                await work()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                observe.log.warning(failed)
+            await asyncio.sleep(seconds)
+
+    rt.background.append(asyncio.create_task(keep(), name=failed))
+
+
+async def _add_partitions(rt: Runtime) -> None:
+    """The next month's partition exists before the month does."""
+    async with rt.pool.acquire() as connection:
+        await store.add_partitions(connection, datetime.now(UTC).date())
 
 
 _LOG = """
@@ -158,29 +170,15 @@ from pg_stat_activity where backend_xid is not null
 async def _measure(rt: Runtime, relay: Relay) -> None:
     """What operators watch: how far log, relay and consumers are apart."""
     name = rt.service.name
-    while True:
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            row = await rt.pool.fetchrow(_LOG)
-            assert row is not None
-            observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
-            if relay.leading:
-                observe.RELAY_LAG.labels(name).set(row["unsent"])
-        for one in rt.consumers:
-            observe.CONSUMER_LAG.labels(name, one.name).set(one.lag_events)
-            observe.CONSUMER_LAG_SECONDS.labels(name, one.name).set(one.lag_seconds)
-            observe.PARKED.labels(name, one.name).set(one.parked)
-        await asyncio.sleep(5)
-
-
-async def _keep_partitions(rt: Runtime) -> None:
-    """The next month's partition exists before the month does."""
-    while True:
-        try:
-            async with rt.pool.acquire() as connection:
-                await store.add_partitions(connection, datetime.now(UTC).date())
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            observe.log.warning("partitions_not_added")
-        await asyncio.sleep(3600)
+    for one in rt.consumers:
+        observe.CONSUMER_LAG.labels(name, one.name).set(one.lag_events)
+        observe.CONSUMER_LAG_SECONDS.labels(name, one.name).set(one.lag_seconds)
+        observe.PARKED.labels(name, one.name).set(one.parked)
+    row = await rt.pool.fetchrow(_LOG)
+    assert row is not None
+    observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
+    if relay.leading:
+        observe.RELAY_LAG.labels(name).set(row["unsent"])
 
 
 def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
@@ -258,32 +256,21 @@ async def serve(service: Service, role: RoleName) -> None:
 
 def main(service: Service) -> None:
     """The command line of `python -m services.<name>`."""
-    app = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, help=f"后勤 · {service.name}"
+    parser = argparse.ArgumentParser(
+        prog=f"python -m services.{service.name}",
+        description=f"后勤 · {service.name}",
+        epilog="不带参数：一个进程承担两种角色 · without a command: both roles in one process",
     )
-
-    @app.callback(invoke_without_command=True)
-    def start(context: typer.Context) -> None:
-        """不带参数：一个进程承担两种角色。 Without arguments: both roles in one process."""
-        if context.invoked_subcommand is None:
-            _run(service, "all")
-
-    @app.command()
-    def api() -> None:
-        """只回答请求。 Answers requests only."""
-        _run(service, "api")
-
-    @app.command()
-    def worker() -> None:
-        """只搬运事件。 Relay, consumers and timers only."""
-        _run(service, "worker")
-
-    @app.command()
-    def rebuild(view: str) -> None:
-        """从日志重建一个列表。 Folds the log again into a view's table."""
-        asyncio.run(_rebuild(service, view))
-
-    app()
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("api", help="只回答请求 · answers requests only")
+    commands.add_parser("worker", help="只搬运事件 · relay, consumers and timers only")
+    rebuild = commands.add_parser("rebuild", help="从日志重建一个列表 · folds the log again")
+    rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
+    given = parser.parse_args()
+    if given.command == "rebuild":
+        asyncio.run(_rebuild(service, given.view))
+    else:
+        _run(service, given.command or "all")
 
 
 def _run(service: Service, role: RoleName) -> None:
@@ -291,23 +278,15 @@ def _run(service: Service, role: RoleName) -> None:
     # Batches of thousands of events are all young objects: collecting every 700 of them cost a
     # third of a consumer's time.
     gc.set_threshold(100_000, 20, 20)
-    with asyncio.Runner(loop_factory=_loop) as runner:
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
 
 
-def _loop() -> asyncio.AbstractEventLoop:
-    import uvloop  # noqa: PLC0415 - not on every platform
-
-    return uvloop.new_event_loop()
-
-
 async def _rebuild(service: Service, name: str) -> None:
-    known = {view.name: view for view in service.views()}
-    if name not in known:
-        raise typer.BadParameter(f"{name}: {', '.join(sorted(known))}")
+    view = next(view for view in service.views() if view.name == name)
     async with (
         asyncpg.create_pool(settings().database, min_size=1, max_size=2) as pool,
         pool.acquire() as connection,
         connection.transaction(),
     ):
-        typer.echo(f"{name}: {await views.rebuild(connection, known[name])}")
+        sys.stdout.write(f"{name}: {await views.rebuild(connection, view)}\n")

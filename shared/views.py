@@ -7,11 +7,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
-from enum import IntEnum, StrEnum
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -30,15 +30,16 @@ PAGE_MAX = 500
 
 _COLUMNS: tuple[tuple[type, str], ...] = (
     (bool, "boolean"),
-    (IntEnum, "bigint"),
     (int, "bigint"),
-    (StrEnum, "text"),
     (str, "text"),
     (Decimal, "numeric"),
     (datetime, "timestamptz"),
     (date, "date"),
     (UUID, "uuid"),
 )
+
+_PLACE = {"stream": "uuid", "key": "text", "version": "int"}
+"""What every view's table has beside the columns of its rows."""
 
 
 @cache
@@ -49,11 +50,8 @@ def columns(view: ViewOf) -> dict[str, str]:
 
 def _sql_type(hint: Any) -> str:
     kind = without_none(hint)
-    if isinstance(kind, type):
-        for python, sql in _COLUMNS:
-            if issubclass(kind, python):
-                return sql
-    return "jsonb"
+    named = (sql for python, sql in _COLUMNS if isinstance(kind, type) and issubclass(kind, python))
+    return next(named, "jsonb")
 
 
 def shape(view: ViewOf) -> str:
@@ -67,13 +65,6 @@ async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
     """Makes missing view tables, and builds anew those whose shape has changed. Inside the
     migration's transaction, so that no command runs between.
     """
-    await connection.execute(
-        f"do $$ begin create role {READER} nologin; exception when duplicate_object then null;"
-        f" when unique_violation then null; end $$; grant {READER} to current_user"
-    )
-    await connection.execute(
-        "create table if not exists view_shape (name text primary key, shape text not null)"
-    )
     known = {row[0]: row[1] for row in await connection.fetch("select * from view_shape")}
     for view in views:
         if known.get(view.name) != shape(view):
@@ -108,25 +99,17 @@ async def _create(connection: Connection, view: ViewOf) -> None:
 
 async def rebuild(connection: Connection, view: ViewOf) -> int:
     """Folds every stream of the view's aggregate again and writes its rows; returns how many."""
-    aggregates = {view.aggregate.name: view.aggregate}
-    after, total = UUID(int=0), 0
-    while True:
-        ids = [
-            row[0]
-            for row in await connection.fetch(
-                "select stream from head where aggregate = $1 and stream > $2"
-                " order by stream limit 1000",
-                view.aggregate.name,
-                after,
-            )
-        ]
-        if not ids:
-            return total
+    aggregates, total = {view.aggregate.name: view.aggregate}, 0
+    heads = await connection.cursor(
+        "select stream from head where aggregate = $1", view.aggregate.name
+    )
+    while ids := [row[0] for row in await heads.fetch(1000)]:
         streams = await fold(connection, aggregates, ids)
         for part in parts(view, list(streams.values())):
             marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
             await connection.execute(part.sql.format(*marks), *part.arguments)
-        after, total = ids[-1], total + len(ids)
+        total += len(ids)
+    return total
 
 
 type Shows = Callable[[ViewOf, Stream], Mapping[str, View]]
@@ -148,7 +131,7 @@ def answer_rows(view: ViewOf, stream: Stream, shows: Shows = rows_now) -> list[d
 
 @cache
 def _upsert(view: ViewOf) -> str:
-    fields = {"stream": "uuid", "key": "text", "version": "int", **columns(view)}
+    fields = _PLACE | columns(view)
     names = ", ".join(fields)
     typed = ", ".join(f"{name} {sql}" for name, sql in fields.items())
     changed = ", ".join(f"{name} = excluded.{name}" for name in fields)
@@ -215,69 +198,61 @@ async def page(
     connection: Connection, view: ViewOf, query: Query
 ) -> tuple[list[dict[str, Any]], str | None]:
     """One page of rows and the cursor of the next; refuses unknown fields and broken cursors."""
-    fields = {"stream": "uuid", "key": "text", **columns(view)}
     column, down = query.sort.removeprefix("-"), query.sort.startswith("-")
     if column and column not in view.sorts:
         raise Refused("sort_unknown", field="sort", allowed=", ".join(view.sorts) or "-")
-    order = [column] if column else []
-    values: list[Any] = []
-    where = _where(view, query, fields, values)
-    keys = [*order, "stream", "key"]
-    if query.cursor:
-        values.extend(_cursor_values(query.cursor, len(keys)))
-        marks = (
-            f"${len(values) - len(keys) + n + 1}::text::{fields[name]}"
-            for n, name in enumerate(keys)
-        )
-        where.append(f"({', '.join(keys)}) {'<' if down else '>'} ({', '.join(marks)})")
-    way = " desc" if down else ""
+    keys = [column, "stream", "key"] if column else ["stream", "key"]
+    values = _Values()
+    where = ["true", *_where(view, query, values)]
     # Rows without a value for the sort column come in neither direction by keyset; they are few
     # and found by filter, so they are left to the unsorted list.
     if column:
         where.append(f"{column} is not null")
-    limit = max(1, min(query.limit, PAGE_MAX))
+    if query.cursor:
+        types = _PLACE | columns(view)
+        mark = values.mark(_keyset(query.cursor, len(keys)))
+        last = (f"({mark}::text[])[{n}]::{types[name]}" for n, name in enumerate(keys, 1))
+        where.append(f"({', '.join(keys)}) {'<' if down else '>'} ({', '.join(last)})")
+    way, limit = " desc" if down else "", max(1, min(query.limit, PAGE_MAX))
     rows = await connection.fetch(
-        f"select v.*, ({', '.join(f'{name}::text' for name in keys)}) as keyset_"
-        f" from view_{view.name} v"
-        f"{' where ' + ' and '.join(where) if where else ''}"
+        f"select v.*, array[{', '.join(f'{name}::text' for name in keys)}] as keyset_"
+        f" from view_{view.name} v where {' and '.join(where)}"
         f" order by {', '.join(name + way for name in keys)} limit {limit + 1}",
         *values,
     )
-    shown = [row_of(view, row) for row in rows[:limit]]
-    following = None
+    shown, following = [row_of(view, row) for row in rows[:limit]], None
     if len(rows) > limit:
-        following = base64.urlsafe_b64encode(
-            msgspec.json.encode(list(rows[limit - 1]["keyset_"]))
-        ).decode()
+        keyset = msgspec.json.encode(rows[limit - 1]["keyset_"])
+        following = base64.urlsafe_b64encode(keyset).decode()
     return shown, following
 
 
-def _where(view: ViewOf, query: Query, fields: Mapping[str, str], values: list[Any]) -> list[str]:
-    where: list[str] = []
+class _Values(list[object]):
+    """The values of a statement, each named by its mark as it is added."""
+
+    def mark(self, value: object) -> str:
+        self.append(value)
+        return f"${len(self)}"
+
+
+def _where(view: ViewOf, query: Query, values: _Values) -> Iterator[str]:
     for name, wanted in query.filters.items():
         if name not in view.filters:
             raise Refused("filter_unknown", field=name, allowed=", ".join(view.filters) or "-")
-        values.append(wanted.split(","))
-        where.append(f"{name} = any(${len(values)}::text[]::{fields[name]}[])")
+        yield f"{name} = any({values.mark(wanted.split(','))}::text[]::{columns(view)[name]}[])"
     if query.search and view.search:
-        values.append(f"%{query.search}%")
-        where.append(
-            "(" + " or ".join(f"{name} ilike ${len(values)}" for name in view.search) + ")"
-        )
+        like = values.mark(f"%{re.sub(r'([\\%_])', r'\\\1', query.search)}%")
+        yield f"({' or '.join(f'{name} ilike {like}' for name in view.search)})"
     if query.unit:
-        values.append(str(query.unit))
-        where.append(f"organisation in (select unit_id from units_below(${len(values)}))")
-    return where
+        yield f"organisation in (select unit_id from units_below({values.mark(str(query.unit))}))"
 
 
-def _cursor_values(cursor: str, length: int) -> list[str]:
-    try:
+def _keyset(cursor: str, length: int) -> list[str]:
+    with suppress(ValueError, msgspec.MsgspecError):
         values = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=list[str])
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise Refused("cursor_broken", field="cursor") from error
-    if len(values) != length:
-        raise Refused("cursor_broken", field="cursor")
-    return values
+        if len(values) == length:
+            return values
+    raise Refused("cursor_broken", field="cursor")
 
 
 def row_of(view: ViewOf, row: asyncpg.Record) -> dict[str, Any]:

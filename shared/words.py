@@ -2,6 +2,7 @@
 
 A section holds `key = ["中文", "English"]`. In `[refusals]` two more texts say the next step:
 `slug = ["原因", "reason", "怎么办", "what to do"]`; `{name}` is filled from the refusal's values.
+`[statuses]` of the shared words holds the HTTP status of a slug.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SECTIONS = (
     "names", "commands", "events", "views", "fields", "values", "refusals", "measures", "alerts",
     "validation",
 )  # fmt: skip
+
+SHARED = Path(__file__).parent / "words.toml"
 
 
 class Word(NamedTuple):
@@ -52,7 +55,7 @@ class Words:
         return Advice(Word(zh, en), Word(next_zh, next_en))
 
 
-def read(path: Path) -> dict[str, dict[str, list[str]]]:
+def read(path: Path) -> dict[str, dict[str, Any]]:
     """The sections of one `words.toml` (an absent file has none)."""
     if not path.exists():
         return {}
@@ -62,6 +65,6 @@ def read(path: Path) -> dict[str, dict[str, list[str]]]:
 @cache
 def words_of(service: str) -> Words:
     """The words of a service; its own win over the shared ones."""
-    shared = read(Path(__file__).parent / "words.toml")
+    shared = read(SHARED)
     own = read(Path(__file__).parent.parent / "services" / service / "words.toml")
     return Words({name: shared.get(name, {}) | own.get(name, {}) for name in SECTIONS})

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from contracts.discovery import refusals
+from contracts.openapi import COMMON
 from contracts.schemas import command_schemas
 from shared.kernel import Aggregate, Decision, Event, Service
-from shared.problems import COMMON, STATUS
+from shared.problems import STATUS
 from shared.rules import decode, shipped
 from shared.signature import hints_of, members
 from shared.views import columns

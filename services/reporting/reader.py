@@ -70,12 +70,7 @@ class Reader:
         today = business_day(datetime.now(UTC))
         held = self.rt.directory.held(person, unit, today)
         if not any(post.role in READERS for post in held):
-            labels = [self.rt.words.word("values", f"Role.{role}") for role in READERS]
-            raise Problem(
-                "forbidden", field="unit", unit=unit.name,
-                roles_zh="、".join(label.zh for label in labels),
-                roles_en=", ".join(label.en for label in labels),
-            )  # fmt: skip
+            raise Problem("forbidden", field="unit", unit=unit.name, roles=READERS)
         return unit
 
     @asynccontextmanager

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 from uuid import uuid4
 
 import asyncpg
 import msgspec
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.procurement import procurement
 from services.procurement.budget import AdoptBudget, Fund
@@ -19,11 +21,11 @@ from shared.decide import Denied, NotFound, PostsTooOld, Stale, StepRefused
 from shared.http import parse
 from shared.kernel import Command, Refused
 from shared.organisation import Level
-from shared.problems import STATUS, Problem, invalid, problem_of, response
+from shared.problems import STATUS, FieldError, Problem, invalid, problem_of, response
 from shared.rules import RuleMissing
 from shared.store import Conflict
 from shared.testing import school
-from shared.words import words_of
+from shared.words import Words, words_of
 from shared.writer import KeyReused
 from tests.services import SERVICES
 
@@ -48,11 +50,11 @@ def in_both_languages(body: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("slug", sorted(STATUS))
 def test_each_slug_is_an_answer(slug: str) -> None:
-    values = {
-        "unit": "某校", "roles_zh": "校长", "roles_en": "Principal", "version": 3, "rule": "r",
+    values: dict[str, Any] = {
+        "unit": "某校", "roles": "校长 Principal", "version": 3, "rule": "r",
         "day": date(2026, 9, 1), "count_max": 1000, "allowed": "a, b", "why": "?", "command": "X",
     }  # fmt: skip
-    answer = response(Problem(slug, field="f", values=values), WORDS, "/where")
+    answer = response(Problem(slug, field="f", **values), WORDS, "/where")
     body = msgspec.json.decode(answer.body)
     in_both_languages(body)
     assert answer.status_code == body["status"] == STATUS[slug]
@@ -165,6 +167,52 @@ def test_wrong_fields_say_what_would_be_right(
     assert error["field"] == field
     assert words in error["en"]
     assert error["zh"] != error["en"] and any(letter >= "\u4e00" for letter in error["zh"])
+
+
+def told(error: ValidationError, words: Words) -> FieldError:
+    (made,) = invalid(error, words).errors
+    return made
+
+
+def test_choices_are_listed_in_the_readers_language() -> None:
+    sent = {"organisation": str(uuid4()), "year": 2026, "lines": [{**LINE, "fund": "gift"}]}
+    with pytest.raises(ValidationError) as refused:
+        parse(ADOPT, msgspec.json.encode(sent))
+    error = told(refused.value, WORDS)
+    labels = [WORDS.word("values", f"Fund.{fund}") for fund in Fund]
+    assert error.zh.endswith("只能是：" + "、".join(label.zh for label in labels))
+    assert error.en.endswith("must be one of: " + ", ".join(label.en for label in labels))
+
+
+def test_choices_without_labels_are_listed_as_they_are() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Literal["north", "south", 3]).validate_python("west")
+    error = told(refused.value, WORDS)
+    assert (error.zh, error.en) == ("只能是：north、south、3", "must be one of: north, south, 3")
+
+
+def enumerations(schema: object) -> set[type[Enum]]:
+    """Every enumeration within a core schema of pydantic's."""
+    inner = schema.values() if isinstance(schema, dict) else schema
+    if not isinstance(inner, Iterable) or isinstance(schema, str):
+        return set()
+    found = set[type[Enum]]().union(*map(enumerations, inner))
+    if isinstance(schema, dict) and schema.get("type") == "enum":
+        found.add(schema["cls"])
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_every_choice_of_a_command_has_its_own_labels(service: Any) -> None:
+    words = words_of(service.name)
+    for decision in service.decisions().values():
+        for choice in enumerations(decision.command.__pydantic_core_schema__):
+            with pytest.raises(ValidationError) as refused:
+                TypeAdapter(choice).validate_python("nobody's choice")
+            labels = [words.word("values", f"{choice.__name__}.{one.value}") for one in choice]
+            error = told(refused.value, words)
+            assert error.zh.endswith("、".join(label.zh for label in labels)), choice
+            assert error.en.endswith(", ".join(label.en for label in labels)), choice
 
 
 def test_every_wrong_field_is_told_at_once() -> None:

@@ -210,6 +210,24 @@ async def test_filters_search_and_unit(shown: Shown) -> None:
     assert await ids(unit=uuid4()) == set()
 
 
+async def test_a_search_is_for_what_it_says(desk: Desk, pool: Pool) -> None:
+    """What SQL takes for a wildcard is a character like others to whoever searches."""
+    names = ("100% cotton", "100 cotton", "a_b", "axb", "back\\slash", "backslash")
+    for name in names:
+        await desk.open(OpenTally(organisation=SCHOOL, name=name))
+    for text, wanted in {
+        "0% c": ["100% cotton"],
+        "%": ["100% cotton"],
+        "A_B": ["a_b"],
+        "_": ["a_b"],
+        "\\": ["back\\slash"],
+        "k\\s": ["back\\slash"],
+        "cotton": ["100 cotton", "100% cotton"],
+    }.items():
+        found = await listed(pool, LIST, search=text)
+        assert sorted(row["name"] for row in found) == wanted, text
+
+
 async def test_what_cannot_be_asked_for_is_refused(shown: Shown) -> None:
     pool = shown.pool
     cases: list[tuple[Query, str, str]] = [

@@ -90,11 +90,6 @@ create table measured (
 
 -- The second wall beneath the access check: whoever reads sees only what the check has granted to
 -- the request, named in houqin.units ('*': everything).
-do $$ begin
-    create role houqin_reader nologin;
-exception when duplicate_object or unique_violation then null;
-end $$;
-grant houqin_reader to current_user;
 create function granted_units() returns setof uuid language sql stable parallel safe as $$
     select unnest(string_to_array(current_setting('houqin.units', true), ',')::uuid[])
 $$;
