@@ -21,6 +21,7 @@ import msgspec
 from shared.config import Settings
 from shared.consumer import Consumer
 from shared.directory_events import CONSUMER, apply_directory, directory_events
+from shared.effect import Plain
 from shared.fields import business_day
 from shared.organisation import HeldPost, Level, Role, Unit
 from shared.rules import NATIONAL, Rule, RuleBook, shipped
@@ -49,7 +50,7 @@ _POSTS = "select id, unit, role, since, until, delegated_by from post where pers
 def directory_consumer(pool: asyncpg.Pool[asyncpg.Record], config: Settings) -> Consumer:
     """The consumer that keeps the local copy; every service has one, organisation too."""
     topics = [config.topic("organisation")]
-    return Consumer(CONSUMER, pool, config, topics, apply_directory, wanted=directory_events)
+    return Consumer(CONSUMER, pool, config, topics, Plain(apply_directory, directory_events))
 
 
 class PostRow(msgspec.Struct, frozen=True):

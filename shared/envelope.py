@@ -98,7 +98,8 @@ class Delivered:
         self.topic, self.partition, self.offset = record.topic, record.partition, record.offset
         self.timestamp_ms = record.timestamp
         self.data: bytes = record.value or b""
-        self.headers = headers = dict(record.headers)
+        headers: dict[str, bytes] = dict(record.headers)
+        self.headers = headers
         self.fault, self.type = "", ""
         self.position: Position = (0, 0, 0)
         self._recorded: Recorded | None = None

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import Literal
 from uuid import UUID
 
@@ -229,7 +230,13 @@ async def serve(service: Service, role: RoleName) -> None:
     config = settings()
     observe.configure(service.name, config.trace_share, config.log_level)
     async with running(service, config, role) as rt:
-        server = uvicorn.Server(
+
+        class Server(uvicorn.Server):
+            async def shutdown(self, sockets: list[socket] | None = None) -> None:
+                rt.stopping.set()
+                await super().shutdown(sockets)
+
+        server = Server(
             uvicorn.Config(
                 application(rt, role), config.host, config.port, log_level="warning",
                 access_log=False, lifespan="off", timeout_graceful_shutdown=3,
