@@ -21,8 +21,8 @@ from services.reporting.counting import SOURCES
 from services.safety.grades import HazardCategory
 from services.safety.hazard import HazardClosed
 from services.safety.inspection import InspectionPassed
-from shared.ids import new_id
 from shared.envelope import encode, key_of, partition_of
+from shared.ids import new_id
 from shared.kernel import Event
 from shared.relay import ensure_topics
 

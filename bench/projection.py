@@ -61,7 +61,7 @@ class Clock:
         self.finished = asyncio.Event()
         self._prepare = counting.keeper.prepare
         counting.keeper.prepare = self.prepare  # type: ignore[method-assign]
-        counting.effect.after_commit = self.committed
+        counting.keeper.committed = self.committed  # type: ignore[method-assign]
 
     async def prepare(self, events: list[Any]) -> Any:
         self.begun = self.begun or time.perf_counter()

@@ -31,6 +31,7 @@ from shared.directory_events import (
     directory_events,
     evolve,
 )
+from shared.effect import Plain
 from shared.envelope import Delivered, Unappliable
 from shared.fields import business_day
 from shared.organisation import HeldPost, Level, Role, Unit
@@ -99,7 +100,7 @@ _staff = msgspec.json.Decoder(StaffCopy)
 def directory_consumer(pool: asyncpg.Pool[asyncpg.Record], config: Settings) -> Consumer:
     """The consumer that keeps the local copy; every service has one, organisation too."""
     topics = [config.topic("organisation")]
-    return Consumer(CONSUMER, pool, config, topics, apply_directory, wanted=directory_events)
+    return Consumer(CONSUMER, pool, config, topics, Plain(apply_directory, directory_events))
 
 
 async def apply_directory(connection: Connection, events: list[Delivered]) -> None:

@@ -9,11 +9,12 @@ until it is found.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +24,7 @@ from aiokafka.errors import KafkaError
 from shared import observe, parking
 from shared.envelope import Delivered, Position, Unappliable
 from shared.failpoint import failpoint
+from shared.parking import Place
 from shared.store import Conflict, Connection
 
 ATTEMPTS = 8
@@ -53,45 +55,46 @@ returning 1
 # Only a statement of age: it may be lost in a crash, so it need not wait for the disk.
 _CURRENT = """
 with quick as (select set_config('synchronous_commit', 'off', true))
-update consumed c set current_at = clock_timestamp() - $5::float8 * interval '1 second'
+update consumed c set current_at = $5
 from unnest($2::text[], $3::int[], $4::bigint[]) as t(topic, partition, fence), quick
 where c.consumer = $1 and c.topic = t.topic and c.partition = t.partition and c.fence = t.fence
 """
 
+RACES = (Conflict, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
 type Apply = Callable[[Connection, list[Delivered]], Awaitable[None]]
-type Place = tuple[str, UUID]
-"""A key of a topic: what is parked."""
 
 
-class Handler(Protocol):
+class Handler:
     """What a consumer does with events.
 
-    `prepare` is pure, or leaves nothing behind that outlives a failed commit: it may run twice for
-    the same events. `commit` gets the connection of a transaction that has made no writes yet
-    (decided events must be inserted first); the consumer's own writes follow it. Either raises
-    `Unappliable` for the event that is to blame; with any other error the consumer finds it. Raise
-    `Conflict` to be called again, in a new transaction.
+    `prepare` leaves nothing behind that outlives a failed commit: it may run twice for the same
+    events. `commit` gets the connection of a transaction that has made no writes yet (decided
+    events must be inserted first); the consumer's own writes follow it. Either raises `Unappliable`
+    for the event that is to blame; with any other error the consumer finds it. Raise `Conflict` to
+    be called again, in a new transaction.
     """
 
-    wanted: frozenset[str] | None
+    wanted: frozenset[str] | None = None
     """The event types that are handed over; None: all. Others are passed by."""
 
-    def prepare(self, events: list[Delivered], /) -> Any:
-        """The effect of `events`, folded in memory; may be a coroutine."""
+    async def prepare(self, events: list[Delivered], /) -> Any:
+        """The effect of `events`, folded in memory."""
+        return events
 
     async def commit(self, connection: Connection, prepared: Any, /) -> None:
         """Writes the effect."""
+        raise NotImplementedError
+
+    def committed(self) -> None:
+        """Told after each transaction."""
 
 
-class Plain:
+class Plain(Handler):
     """A handler that only writes: `apply(connection, events)`."""
 
     def __init__(self, apply: Apply, wanted: Iterable[str] | None = None) -> None:
         self.apply, self.wanted = apply, None if wanted is None else frozenset(wanted)
-
-    def prepare(self, events: list[Delivered]) -> list[Delivered]:
-        """Nothing to fold."""
-        return events
 
     async def commit(self, connection: Connection, prepared: list[Delivered]) -> None:
         """Applies the events."""
@@ -102,8 +105,7 @@ class Overtaken(Exception):  # noqa: N818 - says what it is
     """Somebody else has these partitions now, or has moved them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """Where a partition stands: the next offset, the last order key, and the fence it is under."""
 
     next_offset: int
@@ -115,70 +117,48 @@ class Mark:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Fresh events of some partitions, partition by partition, and where that takes each."""
+    """Fresh events of some partitions, partition by partition, and where that takes each.
 
-    generation: int
+    `prepared`: what the handler made of those that are `kept`, as far as is known by now.
+    """
+
     events: list[Delivered] = field(default_factory=list)
-    begins: dict[TopicPartition, Mark] = field(default_factory=dict)
     ends: dict[TopicPartition, Mark] = field(default_factory=dict)
-    bad: dict[Place, tuple[Delivered, str]] = field(default_factory=dict)
     kept: list[Delivered] = field(default_factory=list)
     prepared: Any = None
-    folded: bool = False
-
-    def blame(self, event: Delivered, reason: str) -> None:
-        """Parks the event's key, from this event on; ValueError if it is parked there already."""
-        place = (event.topic, event.key)
-        if place in self.bad and self.bad[place][0].offset <= event.offset:
-            raise ValueError(f"{event.type} at {event.offset} was not to be applied")
-        self.bad[place] = (event, reason)
-
-    def note_fault(self, event: Delivered) -> None:
-        """Parks the key of a message that is no event; an earlier one may have done so already."""
-        self.bad.setdefault((event.topic, event.key), (event, event.fault))
 
     def sift(self, parked: frozenset[Place]) -> tuple[list[Delivered], list[Delivered]]:
-        """What is to be applied, and what must wait because its key is parked."""
-        if not parked and not self.bad:
+        """What is to be applied, and what must wait because its key is parked: before, or by an
+        event that has a fault.
+        """
+        if not (parked or any(event.fault for event in self.events)):
             return self.events, []
         kept: list[Delivered] = []
         aside: list[Delivered] = []
         waiting = set(parked)
         for event in self.events:
             place = (event.topic, event.key)
-            if place in self.bad and self.bad[place][0] is event:
+            if event.fault:
                 waiting.add(place)
             (aside if place in waiting else kept).append(event)
         return kept, aside
 
     def halves(self) -> tuple[Batch, Batch]:
         """Two batches, one after the other, that come to the same."""
-        first, second = Batch(self.generation), Batch(self.generation, bad=self.bad)
         middle = len(self.events) // 2
-        first.events, second.events = self.events[:middle], self.events[middle:]
-        second.begins, second.ends = dict(self.begins), dict(self.ends)
+        first, second = Batch(self.events[:middle]), Batch(self.events[middle:], self.ends)
         for event in first.events:
             tp = TopicPartition(event.topic, event.partition)
-            first.begins[tp] = self.begins[tp]
-            first.ends[tp] = second.begins[tp] = Mark(
-                event.offset + 1, event.position, self.begins[tp].fence, event.timestamp_ms
-            )
-        first.bad = self.bad
+            fence = self.ends[tp].fence
+            first.ends[tp] = Mark(event.offset + 1, event.position, fence, event.timestamp_ms)
         return first, second
 
 
 class Effect:
     """Where a consumer stands, and how it moves on. `marks`: by partition, as committed."""
 
-    def __init__(
-        self,
-        name: str,
-        pool: asyncpg.Pool[asyncpg.Record],
-        handler: Handler,
-        after_commit: Callable[[], None] | None,
-    ) -> None:
+    def __init__(self, name: str, pool: asyncpg.Pool[asyncpg.Record], handler: Handler) -> None:
         self.name, self.pool, self.handler = name, pool, handler
-        self.after_commit = after_commit or (lambda: None)
         self.marks: dict[TopicPartition, Mark] = {}
         self.parked: frozenset[Place] = frozenset()
 
@@ -187,116 +167,114 @@ class Effect:
         wanted = sorted(partitions)
         topics, numbers = [tp.topic for tp in wanted], [tp.partition for tp in wanted]
         rows = await self.pool.fetch(_TAKE, self.name, topics, numbers)
-        self.parked = await parking.parked(self.pool, self.name, wanted)
+        parked = await parking.keys(self.pool, self.name)
+        self.parked = frozenset((tp.topic, key) for tp, key in parked if tp in wanted)
         self.marks = {
             TopicPartition(topic, partition): Mark(offset, (epoch, tx, seq), fence)
             for topic, partition, offset, epoch, tx, seq, fence in rows
         }
 
-    async def fold(self, batch: Batch, kept: list[Delivered]) -> None:
-        """Prepares what is to be applied, unless that is done; what is kept only ever shrinks."""
-        if kept and not (batch.folded and len(kept) == len(batch.kept)):
-            batch.folded = False
-            batch.prepared = await self._prepare(kept)
-            batch.kept, batch.folded = kept, True
+    async def fold(self, batch: Batch) -> list[Delivered]:
+        """Prepares what is to be applied, unless that is done; returns what must wait."""
+        kept, aside = batch.sift(self.parked)
+        if kept != batch.kept:
+            batch.prepared = await self.handler.prepare(kept) if kept else None
+            batch.kept = kept
+        return aside
 
     async def apply(self, batch: Batch) -> None:
         """Applies a batch, parking what is at fault; raises what has nothing to do with events."""
-        for attempt in range(1, ATTEMPTS + 1):
+        races = 0
+        while True:
             try:
-                while not await self._try(batch):
-                    pass
-            except (Conflict, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-                batch.folded = False
-                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311
+                await self._write(batch)
+            except RACES:
+                races += 1
+                if races == ATTEMPTS:
+                    raise
+                batch.kept = []
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**races))  # noqa: S311
             except Exception as error:
                 kept = batch.sift(self.parked)[0]
                 if transient(error) or not kept:
                     raise
-                if len(batch.events) > 1:
+                if isinstance(error, Unappliable) and error.delivered in kept:
+                    error.delivered.fault = _reason(error)
+                elif len(batch.events) == 1:
+                    kept[0].fault = _reason(error)
+                else:
                     for half in batch.halves():
                         await self.apply(half)
                     return
-                batch.blame(kept[0], repr(error))
             else:
-                self.after_commit()
+                self.handler.committed()
                 return
-        raise Conflict
 
-    async def _prepare(self, events: list[Delivered]) -> Any:
-        prepared = self.handler.prepare(events)
-        return await prepared if inspect.isawaitable(prepared) else prepared
-
-    async def _try(self, batch: Batch) -> bool:
-        """One transaction: effect, parked events, offsets. False if an event was blamed: again."""
-        kept, aside = batch.sift(self.parked)
-        traces = [e.headers["traceparent"] for e in kept if "traceparent" in e.headers]
-        sampled = [trace.decode() for trace in traces if trace.endswith(b"-01")]
-        try:
-            await self.fold(batch, kept)
-            with observe.batch(self.name, sampled[:LINKS_MAX]):
-                async with self.pool.acquire() as connection, connection.transaction():
-                    if kept:
-                        await self.handler.commit(connection, batch.prepared)
-                        failpoint("project.middle")
-                    if aside:
-                        await parking.park(connection, self.name, aside, batch.bad)
-                    await self._move(connection, batch)
-        except Unappliable as fault:
-            batch.blame(fault.delivered, fault.reason)
-            return False
-        self.marks.update(batch.ends)
+    async def _write(self, batch: Batch) -> None:
+        """One transaction: effect, parked events, offsets."""
+        aside = await self.fold(batch)
+        traces = (event.headers.get("traceparent", b"") for event in batch.kept)
+        sampled = (trace.decode() for trace in traces if trace.endswith(b"-01"))
+        with observe.batch(self.name, list(islice(sampled, LINKS_MAX))):
+            async with self.pool.acquire() as connection, connection.transaction():
+                if batch.kept:
+                    await self.handler.commit(connection, batch.prepared)
+                    failpoint("project.middle")
+                if aside:
+                    await parking.park(connection, self.name, aside)
+                await self._move(connection, batch.ends)
+        self.marks |= batch.ends
         self.parked |= {(event.topic, event.key) for event in aside}
-        for event, reason in batch.bad.values():
-            if event in aside:
+        for event in aside:
+            if event.fault:
                 observe.log.error(
                     "key_parked", consumer=self.name, topic=event.topic, key=str(event.key),
-                    type=event.type, reason=reason,
+                    type=event.type, reason=event.fault,
                 )  # fmt: skip
-        return True
 
-    async def _move(self, connection: Connection, batch: Batch) -> None:
+    async def _move(self, connection: Connection, ends: dict[TopicPartition, Mark]) -> None:
         rows = [
-            (*tp, begin.fence, begin.next_offset, end.next_offset, *end.position)
-            for tp, begin in batch.begins.items()
-            for end in (batch.ends[tp],)
+            (*tp, end.fence, self.marks[tp].next_offset, end.next_offset, *end.position)
+            for tp, end in ends.items()
         ]
         moved = await connection.fetch(_MOVE, self.name, *map(list, zip(*rows, strict=True)))
         if len(moved) != len(rows):
             raise Overtaken(self.name)
 
-    async def say_current(self, partitions: Iterable[TopicPartition], age_s: float) -> None:
-        """Notes that all that Kafka held of `partitions` `age_s` seconds ago is applied."""
+    async def say_current(self, partitions: Iterable[TopicPartition], at: datetime) -> None:
+        """Notes that all that Kafka held of `partitions` at that moment is applied."""
         rows = [(*tp, self.marks[tp].fence) for tp in sorted(partitions)]
         if rows:
-            columns = map(list, zip(*rows, strict=True))
-            await self.pool.execute(_CURRENT, self.name, *columns, age_s)
+            await self.pool.execute(_CURRENT, self.name, *map(list, zip(*rows, strict=True)), at)
 
     async def retry_parked(self) -> None:
         """Applies the keys that somebody asked to unpark, each whole and in order."""
-        for tp, key in await parking.asked(self.pool, self.name):
-            mark = self.marks.get(tp)
-            if mark is None:
+        for tp, key in await parking.keys(self.pool, self.name, asked=True):
+            if tp not in self.marks:
                 continue
             try:
-                await self._apply_parked(tp, key, mark.fence)
-            except Conflict:
+                await self._apply_parked(tp, key, self.marks[tp].fence)
+            except RACES:
                 continue
             except Exception as error:
                 if transient(error):
                     raise
-                reason = error.reason if isinstance(error, Unappliable) else repr(error)
-                await parking.keep(self.pool, self.name, tp.topic, key, reason)
+                await parking.keep(self.pool, self.name, tp.topic, key, _reason(error))
             else:
                 self.parked -= {(tp.topic, key)}
 
     async def _apply_parked(self, tp: TopicPartition, key: UUID, fence: int) -> None:
-        prepared = await self._prepare(await parking.events(self.pool, self.name, tp, key))
+        waiting = await parking.events(self.pool, self.name, tp, key)
+        prepared = await self.handler.prepare(waiting)
         async with self.pool.acquire() as connection, connection.transaction():
             await self.handler.commit(connection, prepared)
             if not await parking.release(connection, self.name, tp, key, fence):
                 raise Overtaken(self.name)
-        self.after_commit()
+        self.handler.committed()
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, Unappliable) and error.reason) or repr(error)
 
 
 def transient(error: Exception) -> bool:

@@ -8,13 +8,14 @@ header: `ce_id`, `ce_source` `/houqin/<service>`, `ce_type`, `ce_subject` (strea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
+from aiokafka import ConsumerRecord
 from aiokafka.partitioner import murmur2
 from asyncpg.pgproto import pgproto
 
@@ -38,30 +39,6 @@ class Unappliable(Exception):  # noqa: N818 - says what it is
     def __init__(self, delivered: Delivered, reason: str) -> None:
         super().__init__(reason)
         self.delivered, self.reason = delivered, reason
-
-
-class Record(Protocol):
-    """What is read of a message as the Kafka client gives it."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
-
-
-def position_text(position: Position) -> str:
-    """An order key as it stands in headers: `epoch.tx.seq`."""
-    return "{}.{}.{}".format(*position)
 
 
 def position_of(text: str | bytes) -> Position:
@@ -108,7 +85,8 @@ def encode(row: Mapping[str, Any], source: bytes, epoch: int) -> Headers:
 
 class Delivered:
     """An event as it came from Kafka. What dedupe and choice need is parsed at once, the rest when
-    asked for. `fault` is not empty where the envelope is none: then `type` and `position` are.
+    asked for. `fault`: why it cannot be applied (empty: nothing is known against it); where the
+    envelope itself is none, `type` and `position` are empty too.
     """
 
     __slots__ = (
@@ -116,11 +94,12 @@ class Delivered:
         "timestamp_ms", "topic", "type",
     )  # fmt: skip
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: ConsumerRecord) -> None:
         self.topic, self.partition, self.offset = record.topic, record.partition, record.offset
         self.timestamp_ms = record.timestamp
         self.data: bytes = record.value or b""
-        self.headers = headers = dict(record.headers)
+        headers: dict[str, bytes] = dict(record.headers)
+        self.headers = headers
         self.fault, self.type = "", ""
         self.position: Position = (0, 0, 0)
         self._recorded: Recorded | None = None

@@ -4,15 +4,14 @@ it, in order, until somebody has repaired the cause and unparks it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
-from shared.envelope import Delivered
+from shared.envelope import Delivered, key_of
 from shared.store import Connection
 
 _KEY = """
@@ -27,33 +26,23 @@ select $1, * from unnest($2::text[], $3::uuid[], $4::int[], $5::bigint[], $6::bi
                          $7::bigint[], $8::jsonb[], $9::bytea[])
 """
 
+# The row under the fence is locked, so that nobody takes the partition over before this commits.
+_RELEASE = """
+with held as (
+    select from consumed where consumer = $1 and topic = $2 and partition = $4 and fence = $5
+    for update
+)
+delete from parked_key where consumer = $1 and topic = $2 and key = $3 and exists (select from held)
+returning 1
+"""
 
-@dataclass(slots=True)
-class _Kept:
-    """A parked message in the shape in which it came."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]]
-    timestamp: int = 0
+type Place = tuple[str, UUID]
+"""A key of a topic: what is parked."""
 
 
-async def park(
-    connection: Connection,
-    consumer: str,
-    events: Sequence[Delivered],
-    reasons: Mapping[tuple[str, UUID], tuple[Delivered, str]],
-) -> None:
-    """Sets events aside, in order; `reasons` for the keys that are parked by one of them."""
-    placed = set(map(id, events))
-    keys = [
-        (topic, key, event.partition, reason[:4000].replace("\x00", ""))
-        for (topic, key), (event, reason) in reasons.items()
-        if id(event) in placed
-    ]
+async def park(connection: Connection, consumer: str, events: Sequence[Delivered]) -> None:
+    """Sets events aside, in order; those with a fault park their key."""
+    keys = [(e.topic, e.key, e.partition, _plain(e.fault)[:4000]) for e in events if e.fault]
     if keys:
         await connection.execute(_KEY, consumer, *map(list, zip(*keys, strict=True)))
     rows = [(e.topic, e.key, *e.position, e.offset, _headers(e), e.data) for e in events]
@@ -63,21 +52,26 @@ async def park(
 def _headers(event: Delivered) -> str:
     """Headers as JSON. Proper ones are plain text; what is not is made readable, and stays bad."""
     texts = {
-        name: value.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
+        name: _plain(value.decode("utf-8", "backslashreplace"))
         for name, value in event.headers.items()
     }
     return msgspec.json.encode(texts).decode()
 
 
-async def parked(
-    pool: asyncpg.Pool[asyncpg.Record], consumer: str, partitions: Iterable[TopicPartition]
-) -> frozenset[tuple[str, UUID]]:
-    """The parked keys of some partitions."""
-    mine = set(partitions)
+def _plain(text: str) -> str:
+    return text.replace("\x00", "\\x00")
+
+
+async def keys(
+    pool: asyncpg.Pool[asyncpg.Record], consumer: str, *, asked: bool = False
+) -> list[tuple[TopicPartition, UUID]]:
+    """The parked keys; if `asked` only those that are to be tried again."""
     rows = await pool.fetch(
-        "select topic, partition, key from parked_key where consumer = $1", consumer
-    )
-    return frozenset((row[0], row[2]) for row in rows if (row[0], row[1]) in mine)
+        "select topic, partition, key from parked_key where consumer = $1 and (retry or not $2)"
+        " order by parked_at",
+        consumer, asked,
+    )  # fmt: skip
+    return [(TopicPartition(topic, partition), key) for topic, partition, key in rows]
 
 
 async def unpark(
@@ -98,18 +92,6 @@ async def unpark(
     return len(rows)
 
 
-async def asked(
-    pool: asyncpg.Pool[asyncpg.Record], consumer: str
-) -> list[tuple[TopicPartition, UUID]]:
-    """The keys that are to be tried again."""
-    rows = await pool.fetch(
-        "select topic, partition, key from parked_key where consumer = $1 and retry"
-        " order by parked_at",
-        consumer,
-    )
-    return [(TopicPartition(row[0], row[1]), row[2]) for row in rows]
-
-
 async def events(
     pool: asyncpg.Pool[asyncpg.Record], consumer: str, tp: TopicPartition, key: UUID
 ) -> list[Delivered]:
@@ -123,8 +105,8 @@ async def events(
     for headers, value, offset in rows:
         texts = msgspec.json.decode(headers, type=dict[str, str])
         pairs = [(name, text.encode()) for name, text in texts.items()]
-        kept = _Kept(tp.topic, tp.partition, offset, str(key).encode(), value, pairs)
-        found.append(Delivered(kept))
+        record = ConsumerRecord(*tp, offset, 0, 0, key_of(key), value, None, -1, -1, pairs)
+        found.append(Delivered(record))
     return found
 
 
@@ -132,16 +114,8 @@ async def release(
     connection: Connection, consumer: str, tp: TopicPartition, key: UUID, fence: int
 ) -> bool:
     """Forgets a key that has been applied; False if the partition is no longer under `fence`."""
-    held = await connection.fetchval(
-        "update consumed set applied_at = now() where consumer = $1 and topic = $2"
-        " and partition = $3 and fence = $4 returning true",
-        consumer, *tp, fence,
-    )  # fmt: skip
-    await connection.execute(
-        "delete from parked_key where consumer = $1 and topic = $2 and key = $3",
-        consumer, tp.topic, key,
-    )  # fmt: skip
-    return bool(held)
+    released = await connection.fetchval(_RELEASE, consumer, tp.topic, key, tp.partition, fence)
+    return released is not None
 
 
 async def keep(
@@ -151,5 +125,5 @@ async def keep(
     await pool.execute(
         "update parked_key set retry = false, reason = $4"
         " where consumer = $1 and topic = $2 and key = $3",
-        consumer, topic, key, reason,
+        consumer, topic, key, _plain(reason)[:4000],
     )  # fmt: skip

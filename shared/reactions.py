@@ -7,6 +7,7 @@ platform's own actor; a refusal parks the event's key, so that nothing is skippe
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import msgspec
 
 from shared.decide import SYSTEM, Decided, Known, Request, Step
 from shared.directory import Directory
+from shared.effect import Handler
 from shared.envelope import Delivered, Unappliable
 from shared.kernel import Foreign, Reaction, Send, Service
 from shared.store import Connection
@@ -25,7 +27,7 @@ UNIT_WAIT_S = 3.0
 """How long a batch waits for units not heard of yet, before what needs one is parked."""
 
 
-class Reactions:
+class Reactions(Handler):
     """What a service's reactions make of a batch of events: the handler of one consumer."""
 
     def __init__(self, service: Service, writer: Writer, directory: Directory) -> None:
@@ -33,9 +35,10 @@ class Reactions:
         self.by_type: dict[tuple[str, str], list[Reaction]] = defaultdict(list)
         self.decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
         for reaction in service.reactions():
-            source = source_of(reaction, service)
-            self.by_type[source, reaction.event.__name__].append(reaction)
-            self.decoders[reaction.event] = msgspec.json.Decoder(reaction.event)
+            event = reaction.event
+            source = event.source if issubclass(event, Foreign) else service.name
+            self.by_type[source, event.__name__].append(reaction)
+            self.decoders[event] = msgspec.json.Decoder(event)
         self.wanted: frozenset[str] | None = frozenset(type_ for _, type_ in self.by_type)
 
     @property
@@ -43,15 +46,10 @@ class Reactions:
         """The services whose events are reacted to."""
         return sorted({source for source, _ in self.by_type})
 
-    def prepare(self, events: list[Delivered]) -> list[Delivered]:
-        """Nothing to fold: what the events call for is decided on streams as they are."""
-        return events
-
     async def commit(self, connection: Connection, events: list[Delivered]) -> None:
         """Decides and writes what the events call for; raises `Unappliable` for one that cannot."""
         await self._await_units(events)
-        caused = [(event, self._request(event)) for event in events]
-        asked = [(event, request) for event, request in caused if request is not None]
+        asked = [(event, request) for event in events if (request := self._request(event))]
         if not asked:
             return
         known = Known()
@@ -62,15 +60,17 @@ class Reactions:
         decided = [outcome for outcome in outcomes if isinstance(outcome, Decided)]
         await self.writer.write(connection, decided, known)
 
+    def committed(self) -> None:
+        """Whoever waits for the log to grow is told."""
+        self.writer.committed()
+
     async def _await_units(self, events: Sequence[Delivered]) -> None:
         """An event may overtake its unit, which comes over another topic: that is waited for."""
-        deadline = asyncio.get_running_loop().time() + UNIT_WAIT_S
-        waiting = {event.recorded.organisation for event in events}
-        while waiting and asyncio.get_running_loop().time() < deadline:
-            waiting = {unit for unit in waiting if self.directory.unit(unit) is None}
-            if waiting:
-                await asyncio.sleep(0.05)
-                await self.directory.refresh()
+        deadline, known = time.monotonic() + UNIT_WAIT_S, self.directory.unit
+        units = {event.recorded.organisation for event in events}
+        while None in map(known, units) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+            await self.directory.refresh()
 
     def _request(self, event: Delivered) -> Request | None:
         """One event's commands, which stand or fall together."""
@@ -84,18 +84,15 @@ class Reactions:
             except Exception as error:
                 raise Unappliable(event, f"{reaction.name}: {error!r}") from error
             sends = [made] if isinstance(made, Send) else list(made or ())
-            steps.extend(
-                Step(send.aggregate.decisions[type(send.command)], send.id, send.command)
-                for send in sends
-            )
+            steps += [_step(send, event.recorded.occurred_at) for send in sends]
         if not steps:
             return None
         return Request(
-            _at(steps, event),
+            steps,
             SYSTEM,
             correlation=event.correlation,
             causation=event.recorded.id,
-            trace=event.headers["traceparent"].decode() if "traceparent" in event.headers else None,
+            trace=event.traceparent,
             now=datetime.now(UTC),
         )
 
@@ -111,19 +108,9 @@ class Reactions:
         }
 
 
-def _at(steps: list[Step], event: Delivered) -> list[Step]:
-    """The commands dated when their cause happened, unless they say when themselves."""
-    at = event.recorded.occurred_at
-    return [
-        step
-        if step.command.occurred_at
-        else Step(step.decision, step.stream, step.command.model_copy(update={"occurred_at": at}))
-        for step in steps
-    ]
-
-
-def source_of(reaction: Reaction, service: Service) -> str:
-    """The service whose event it reacts to."""
-    if issubclass(reaction.event, Foreign):
-        return reaction.event.source
-    return service.name
+def _step(send: Send, at: datetime) -> Step:
+    """A command dated when its cause happened, unless it says when itself."""
+    command = send.command
+    if not command.occurred_at:
+        command = command.model_copy(update={"occurred_at": at})
+    return Step(send.aggregate.decisions[type(command)], send.id, command)

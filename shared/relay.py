@@ -9,21 +9,19 @@ ever skipped: whatever is in doubt is sent again from the cursor.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
 
 from shared.config import Settings
 from shared.envelope import encode, key_of, partition_of
 from shared.failpoint import failpoint
+from shared.leading import Leader
 from shared.locks import Lock
 from shared.observe import log
 from shared.store import Connection, epoch_of
@@ -31,13 +29,10 @@ from shared.store import Connection, epoch_of
 BATCH_BYTES_MAX = 512 * 1024
 """Of one Kafka batch before compression; an event of 256 kB still fits below the broker's 1 MB."""
 
-REMEMBERED_STREAMS = 20_000
-ALREADY_EXISTS = 36
+REMEMBERED_STREAMS = 50_000
 
 _READ = """
-select month, tx, seq, id, stream, version, type, data, organisation, actor, occurred_at,
-       recorded_at, correlation, causation, trace
-from event
+select * from event
 where (tx, seq) > ($1::xid8, $2::bigint) and tx < pg_snapshot_xmin(pg_current_snapshot())
 order by tx, seq limit $3
 """
@@ -60,12 +55,10 @@ class Disordered(Exception):  # noqa: N818 - says what it is
     """A stream's versions are not contiguous in the order of the log: sending must stop here."""
 
 
-class Relay:
+class Relay(Leader):
     """Sends one service's log to its topic while it runs and is the leader.
 
-    For metrics: `leading`, `sent` (events since start), `rebuilt` (producers given up), `lag_s`
-    (age of the oldest event of the last batch read; 0 when there was none), and `halted`: why
-    nothing is sent any more (empty: all is well).
+    `sent`: events since start; `halted`: why nothing is sent any more (empty: all is well).
     """
 
     def __init__(
@@ -80,68 +73,30 @@ class Relay:
         retry_s: float = 0.5,
         halted_s: float = 30.0,
     ) -> None:
-        self.service, self.pool = service, pool
-        self.kafka, self.topic = config.kafka, config.topic(service)
-        self.batch, self.idle_s, self.deadline_s = batch, idle_s, deadline_s
-        self.retry_s, self.halted_s = retry_s, halted_s
+        super().__init__(Lock.RELAY, pool, retry_s)
+        self.service, self.kafka, self.topic = service, config.kafka, config.topic(service)
+        self.batch, self.idle_s = batch, idle_s
+        self.deadline_s, self.halted_s = deadline_s, halted_s
         self.source = f"/houqin/{service}".encode()
-        self.leading, self.sent, self.rebuilt, self.lag_s = False, 0, 0, 0.0
-        self.halted = ""
+        self.sent, self.halted = 0, ""
         self.fence, self.epoch, self.cursor = 0, 0, (0, 0)
         self.producer: Any = None
         self.partitions = 0
-        self.versions: OrderedDict[UUID, int] = OrderedDict()
-        self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.versions: dict[UUID, int] = {}
 
-    def wake(self) -> None:
-        """Something was committed: it need not wait for the next poll."""
-        self._woken.set()
-
-    async def start(self) -> None:
-        """Begins to lead, or to wait for the lead, in the background."""
-        self._task = asyncio.create_task(self.run(), name=f"relay {self.service}")
-
-    async def stop(self) -> None:
-        """Ends. What was sent and not yet marked is sent again by the next leader."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def run(self) -> None:
-        """Leads whenever nobody else does, until cancelled. A log that is out of order stays where
-        it is, loudly: it is looked at again only in case somebody has repaired it.
+    async def lead(self, connection: Connection) -> None:
+        """Sends until something fails. A log that is out of order stays where it is, loudly: it is
+        looked at again only in case somebody has repaired it.
         """
-        while True:
-            try:
-                async with self.pool.acquire() as connection:
-                    await self._lead(connection)
-            except Disordered as error:
-                self.halted = str(error)
-                log.critical("relay_halted", relay=self.service, error=self.halted)
-                await asyncio.sleep(self.halted_s)
-            except Fenced:
-                log.warning("relay_fenced", relay=self.service)
-            except (OSError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("relay_restarts", relay=self.service, error=repr(error))
-            await asyncio.sleep(self.retry_s)
-
-    async def _lead(self, connection: Connection) -> None:
-        """Takes the lead if it is free (asked by polling: a session that waits in
-        `pg_advisory_lock` would hold vacuum back), then sends until something fails.
-        """
-        if not await connection.fetchval("select pg_try_advisory_lock($1)", Lock.RELAY):
-            return
         try:
             await self._begin(connection)
-            self.leading = True
             await self._send_forever(connection)
+        except Disordered as error:
+            self.halted = str(error)
+            log.critical("relay_halted", relay=self.service, error=self.halted)
+            await asyncio.sleep(self.halted_s)
         finally:
-            self.leading = False
             await self._drop_producer()
-            if not connection.is_closed():
-                with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                    await connection.execute("select pg_advisory_unlock($1)", Lock.RELAY)
 
     async def _begin(self, connection: Connection) -> None:
         row = await connection.fetchrow(
@@ -161,34 +116,25 @@ class Relay:
     async def _send_forever(self, connection: Connection) -> None:
         pause = self.idle_s
         while True:
-            self._woken.clear()
             rows = await connection.fetch(_READ, *self.cursor, self.batch)
             if rows:
-                self.halted = ""
-                self.lag_s = (datetime.now(UTC) - rows[0]["recorded_at"]).total_seconds()
                 await self._send_batch(connection, rows)
                 pause = self.idle_s / 16
-                if len(rows) == self.batch:
-                    continue
-            else:
-                self.lag_s = 0.0
-            try:
-                await asyncio.wait_for(self._woken.wait(), pause)
-                # What was just committed may still hide behind an older open transaction: look
-                # again soon.
-                pause = self.idle_s / 16
-            except TimeoutError:
-                pause = min(2 * pause, self.idle_s)
+            self.halted = ""
+            if len(rows) < self.batch:
+                # After a commit soon again: it may still hide behind an older open transaction.
+                woken = await self.woken(pause)
+                pause = self.idle_s / 16 if woken else min(2 * pause, self.idle_s)
 
     async def _send_batch(self, connection: Connection, rows: Sequence[asyncpg.Record]) -> None:
-        """Sends rows until Kafka has them all, then moves the cursor; raises `Fenced`."""
+        """Sends rows until Kafka has them all, then moves the cursor; raises `Fenced`.
+
+        Idempotent batches never expire by themselves, and a producer that failed once stays dead:
+        hence our own deadline, and a new producer for whoever leads next.
+        """
         versions = await self._check(connection, rows)
-        while not await self._produce(rows):
-            await self._drop_producer()
-            self.rebuilt += 1
-            await asyncio.sleep(self.retry_s)
-            if connection.is_closed():
-                raise Fenced
+        async with asyncio.timeout(self.deadline_s):
+            await self._produce(rows)
         failpoint("relay.after_send")
         last = rows[-1]
         moved = await connection.execute(
@@ -199,7 +145,9 @@ class Relay:
             raise Fenced
         self.cursor = (last["tx"], last["seq"])
         self.sent += len(rows)
-        self._remember(versions)
+        if len(self.versions) > REMEMBERED_STREAMS:
+            self.versions.clear()
+        self.versions |= versions
 
     async def _check(
         self, connection: Connection, rows: Sequence[Mapping[str, Any]]
@@ -227,59 +175,26 @@ class Relay:
     def _disordered(self, stream: UUID, version: int) -> Disordered:
         return Disordered(f"{self.service}: version {version} of {stream} before its predecessor")
 
-    def _remember(self, versions: Mapping[UUID, int]) -> None:
-        for stream, version in versions.items():
-            self.versions[stream] = version
-            self.versions.move_to_end(stream)
-        while len(self.versions) > REMEMBERED_STREAMS:
-            self.versions.popitem(last=False)
-
-    async def _produce(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Whether Kafka has all rows, in order, within the deadline. Idempotent batches never
-        expire by themselves, and a producer that failed once stays dead: hence our own deadline.
-        """
-        try:
-            async with asyncio.timeout(self.deadline_s):
-                producer = await self._ready_producer()
-                await asyncio.gather(
-                    *[
-                        self._deliver(producer, partition, batches)
-                        for partition, batches in self._batches(producer, rows).items()
-                    ]
-                )
-        except (KafkaError, TimeoutError, OSError) as error:
-            log.warning("relay_producer_rebuilt", relay=self.service, error=repr(error))
-            return False
-        return True
-
-    async def _deliver(self, producer: Any, partition: int, batches: Sequence[Any]) -> None:
-        """One partition's batches, in order; several only where a batch of rows is very large."""
-        await asyncio.gather(
-            *[
-                await producer.send_batch(batch, self.topic, partition=partition)
-                for batch in batches
-            ]
-        )
-
-    def _batches(self, producer: Any, rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Any]]:
-        made: dict[int, list[Any]] = {}
+    async def _produce(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Returns once Kafka has all rows, of each partition in order."""
+        producer = await self._ready_producer()
+        batches: list[tuple[int, Any]] = []
+        filling: dict[int, Any] = {}
         for row in rows:
             partition = partition_of(row["organisation"], self.partitions)
-            batches = made.setdefault(partition, [])
-            message = {
-                "timestamp": None,
-                "key": key_of(row["organisation"]),
-                "value": row["data"],
-                "headers": encode(row, self.source, self.epoch),
-            }
-            if not batches or batches[-1].append(**message) is None:
-                batches.append(producer.create_batch())
-                if batches[-1].append(**message) is None:
+            headers = encode(row, self.source, self.epoch)
+            message = {"key": key_of(row["organisation"]), "value": row["data"], "headers": headers}
+            batch = filling.get(partition)
+            if batch is None or batch.append(timestamp=None, **message) is None:
+                batch = filling[partition] = producer.create_batch()
+                batches.append((partition, batch))
+                if batch.append(timestamp=None, **message) is None:
                     raise AssertionError("an empty batch takes any event that the log takes")
-        for batches in made.values():
-            for batch in batches:
-                batch.close()
-        return made
+        sent = [
+            await producer.send_batch(batch, self.topic, partition=partition)
+            for partition, batch in batches
+        ]
+        await asyncio.gather(*sent)
 
     async def _ready_producer(self) -> Any:
         if self.producer is None:
@@ -310,38 +225,33 @@ class Relay:
             await producer.client.close()
 
 
-async def ensure_topics(
-    bootstrap: str, topics: Mapping[str, int], replication: int, timeout_s: float = 30.0
-) -> None:
+async def ensure_topics(bootstrap: str, topics: Mapping[str, int], replication: int) -> None:
     """Makes the topics (name → partitions) that are missing and waits until all can be used.
 
     ValueError if one exists with another number of partitions: keys would move.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    async with asyncio.timeout(timeout_s):
+    missing = [NewTopic(name, partitions, replication) for name, partitions in topics.items()]
+    async with asyncio.timeout(30):
         try:
             await admin.start()
-            while not await _usable(admin, topics):
-                made = await admin.create_topics(
-                    [NewTopic(name, n, replication) for name, n in topics.items()]
-                )
+            while not _usable(await admin.describe_topics(), topics):
+                made = await admin.create_topics(missing)
                 for name, code, *rest in made.topic_errors:
-                    if code not in (0, ALREADY_EXISTS):
+                    if code not in {0, TopicAlreadyExistsError.errno}:
                         raise KafkaError(f"cannot make topic {name}: {code} {rest}")
                 await asyncio.sleep(0.05)
         finally:
             await admin.close()
 
 
-async def _usable(admin: Any, topics: Mapping[str, int]) -> bool:
+def _usable(described: Sequence[Mapping[str, Any]], topics: Mapping[str, int]) -> bool:
     """Whether every topic exists and each of its partitions has a leader."""
-    known = set(await admin.list_topics())
-    if not known.issuperset(topics):
-        return False
-    for described in await admin.describe_topics(list(topics)):
-        name, partitions = described["topic"], described["partitions"]
-        if any(partition["leader"] < 0 for partition in partitions) or not partitions:
+    leaders = {one["topic"]: [part["leader"] for part in one["partitions"]] for one in described}
+    for name, partitions in topics.items():
+        found = leaders.get(name)
+        if not found or min(found) < 0:
             return False
-        if len(partitions) != topics[name]:
-            raise ValueError(f"{name} has {len(partitions)} partitions, not {topics[name]}")
+        if len(found) != partitions:
+            raise ValueError(f"{name} has {len(found)} partitions, not {partitions}")
     return True

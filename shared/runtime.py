@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,3 +29,5 @@ class Runtime:
     words: Words
     consumers: list[Any] = field(default_factory=list)
     background: list[Any] = field(default_factory=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server begins to stop: an answer without end must end now."""

@@ -12,11 +12,12 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from socket import socket
 from typing import Literal
 from uuid import UUID
 
@@ -102,17 +103,12 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     topics = {config.topic(name): config.partitions for name in names}
     await ensure_topics(config.kafka, topics, config.replication)
     relay = Relay(service.name, rt.pool, config)
-    timers = Timers(rt.pool, lambda due: fire(rt, due))
+    timers = Timers(rt.pool, partial(fire, rt))
     rt.writer.on_commit += [relay.wake, timers.wake]
     rt.consumers.append(directory_consumer(rt.pool, config))
     if reactions.by_type:
         sources = [config.topic(name) for name in reactions.sources]
-        rt.consumers.append(
-            Consumer(
-                "reactions", rt.pool, config, sources, reactions,
-                after_commit=rt.writer.committed,
-            )
-        )  # fmt: skip
+        rt.consumers.append(Consumer("reactions", rt.pool, config, sources, reactions))
     rt.consumers += [make(rt) for make in service.consumers]
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
@@ -121,22 +117,12 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     _every(rt, 5, partial(_measure, rt, relay), "not_measured")
 
 
-async def fire(rt: Runtime, due: Sequence[tuple[UUID, str]]) -> None:
-    """Sends each due stream its timer's command; what yields no event is due no more."""
-    for stream, name in due:
-        timer = rt.writer.aggregates[name].timer
-        assert timer is not None
-        step = Step(timer, stream, timer.command())
-        try:
-            answer = await rt.writer.ask(Asked([step], SYSTEM))
-        except Exception:  # noqa: BLE001 - the others are due as well; this one is tried again
-            observe.log.exception("due_failed", aggregate=name, stream=str(stream))
-            again = "update due set at = now() + interval '1 minute' where stream = $1"
-        else:
-            if b'"events":[]' not in answer.body:
-                continue
-            again = "delete from due where stream = $1 and at <= now()"
-        await rt.pool.execute(again, stream)
+async def fire(rt: Runtime, stream: UUID, name: str) -> bool:
+    """Sends a due stream its timer's command; whether any event came of it."""
+    timer = rt.writer.aggregates[name].timer
+    assert timer is not None
+    answer = await rt.writer.ask(Asked([Step(timer, stream, timer.command())], SYSTEM))
+    return b'"events":[]' not in answer.body
 
 
 def _every(rt: Runtime, seconds: float, work: Callable[[], Awaitable[None]], failed: str) -> None:
@@ -244,7 +230,13 @@ async def serve(service: Service, role: RoleName) -> None:
     config = settings()
     observe.configure(service.name, config.trace_share, config.log_level)
     async with running(service, config, role) as rt:
-        server = uvicorn.Server(
+
+        class Server(uvicorn.Server):
+            async def shutdown(self, sockets: list[socket] | None = None) -> None:
+                rt.stopping.set()
+                await super().shutdown(sockets)
+
+        server = Server(
             uvicorn.Config(
                 application(rt, role), config.host, config.port, log_level="warning",
                 access_log=False, lifespan="off", timeout_graceful_shutdown=3,

@@ -115,6 +115,8 @@ class AlertStream:
                 yield await asyncio.wait_for(listener.queue.get(), HEARTBEAT_S)
             except TimeoutError:
                 yield None
+            except asyncio.QueueShutDown:
+                return
 
     async def _concerns(self, person: str, told: Told) -> bool:
         """Whether it lies in the person's scope, as his posts are now."""
@@ -135,7 +137,7 @@ class AlertStream:
         self.listeners.add(listener)
 
     async def _poll(self) -> None:
-        while True:
+        while not self.rt.stopping.is_set():
             try:
                 fresh = await self._read(self._at, MISSED_MAX)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -151,6 +153,8 @@ class AlertStream:
             self._woken.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), POLL_S)
+        for listener in self.listeners:
+            listener.queue.shutdown()
 
     def _hand_on(self, told: Told) -> None:
         for listener in tuple(self.listeners):

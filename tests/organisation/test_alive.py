@@ -139,7 +139,7 @@ async def test_a_unit_registered_is_in_the_very_next_list(config: Settings) -> N
     """Without a worker: nothing comes back through Kafka."""
     settings = config.model_copy(update={"administrators": "administrator"})
     async with running(organisation, settings, "api") as rt:
-        rows = steps(organisation.decisions()[RegisterUnit], TREE.encode(), rt.words)
+        rows = steps(sheet(organisation, RegisterUnit), TREE.encode(), rt.words)
         await rt.writer.ask(Request(rows, "administrator"))
         town, opens = units.id_of("420528100"), date.today() + timedelta(days=90)
         planned = RegisterUnit(

@@ -177,6 +177,15 @@ async def test_silence_is_broken_by_a_heartbeat(
     await quiet.aclose()  # type: ignore[attr-defined]
 
 
+async def test_it_ends_when_the_server_begins_to_stop(http: httpx.AsyncClient, rt: Runtime) -> None:
+    async with listening(http, "north") as events:
+        await raise_at(rt, ONE)
+        await events.next()
+        rt.stopping.set()
+        with pytest.raises(AssertionError, match="has ended"):
+            await events.next()
+
+
 async def test_nobody_listens_without_a_post(http: httpx.AsyncClient) -> None:
     for who, status in (("nobody", 403), ("parent", 403), ("", 401)):
         answer = await http.get(

@@ -16,7 +16,7 @@ from shared.runtime import Runtime
 from shared.service import running
 from tests.reporting.events import NORTH, ONE, PROVINCE, TREE, TWO, put_tree
 from tests.reporting.figures import counted, kept
-from tests.shared.wire import filled, until
+from tests.shared.wire import caught_up, filled, until
 
 pytestmark = pytest.mark.stack
 
@@ -56,7 +56,7 @@ async def test_events_become_figures_and_alerts_once(config: Settings) -> None:
         await assets.send(TWO, type="RepairSigned", position=place, **REPAIR)
         await safety.send(ONE, type="InspectionFailed", **FAILED)
         (figures,) = (one for one in rt.consumers if isinstance(one, Counting))
-        await figures.caught_up()
+        await caught_up(figures)
         await until(lambda: _raised(rt))
         await Roller(rt.pool).step()
         assert await total(rt, "assets.repairs_done", PROVINCE) == 6

@@ -11,12 +11,13 @@ import pytest
 from aiokafka import TopicPartition
 
 from shared.config import Settings
-from shared.consumer import Delivered, position_reached
-from shared.effect import Batch, Effect, Mark, Overtaken, Plain
-from shared.envelope import partition_of
+from shared.consumer import position_reached
+from shared.effect import Batch, Effect, Handler, Mark, Overtaken, Plain
+from shared.envelope import Delivered, partition_of
 from shared.store import Conflict, Connection
 from tests.shared.wire import (
     SERVICE,
+    caught_up,
     consuming,
     delete_before,
     effects,
@@ -46,14 +47,14 @@ async def test_events_are_applied_in_order_and_offsets_move_with_them(
             await topic.send(school if n % 2 else other, what=n)
         consumer = notes(pool, config, batch=3)
         async with consuming(consumer):
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert await effects(pool, school) == list(range(1, 20, 2))
             assert await effects(pool, other) == list(range(0, 20, 2))
             assert consumer.lag_events == 0
         assert await pool.fetchval("select sum(next_offset) from consumed") == 20
         await topic.send(school, what=20)
         async with consuming(again := notes(pool, config)):
-            await again.caught_up()
+            await caught_up(again)
     assert sorted(await effects(pool)) == list(range(21))
     assert again.duplicates == 0, "it went on where the effect ended"
 
@@ -67,7 +68,7 @@ async def test_repetitions_are_dropped_but_their_offsets_pass(pool: Pool, config
         for n in (5, 6):
             await topic.send(school, position=(2, 3, n), what=n)
         async with consuming(consumer := notes(pool, config)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [1, 2, 3, 4, 5, 6]
     assert consumer.duplicates == 2
     assert await pool.fetchval("select sum(next_offset) from consumed") == 8
@@ -79,7 +80,7 @@ async def test_types_not_wanted_pass_by(pool: Pool, config: Settings) -> None:
         await topic.send(school, type="OfNoInterest", raw=b"not even json")
         await topic.send(school, what=1)
         async with consuming(consumer := notes(pool, config, wanted=["GoodsAccepted"])):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [1]
     assert await pool.fetchval("select count(*) from parked_key") == 0
 
@@ -87,9 +88,7 @@ async def test_types_not_wanted_pass_by(pool: Pool, config: Settings) -> None:
 async def test_next_batch_is_folded_while_the_last_commits(pool: Pool, config: Settings) -> None:
     folded = asyncio.Event()
 
-    class Slow:
-        wanted = None
-
+    class Slow(Handler):
         async def prepare(self, events: list[Delivered]) -> list[Delivered]:
             if any(event.data == b'{"what":1}' for event in events):
                 folded.set()
@@ -106,7 +105,7 @@ async def test_next_batch_is_folded_while_the_last_commits(pool: Pool, config: S
                 school, what=n
             )
         async with consuming(consumer := notes(pool, config, Slow(), batch=1)):
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert consumer.rebuilds == 0
     assert await effects(pool) == [0, 1]
 
@@ -123,7 +122,7 @@ async def test_lost_races_are_run_again(pool: Pool, config: Settings) -> None:
     async with filled(config) as topic:
         await topic.send(uuid4(), what=1)
         async with consuming(consumer := notes(pool, config, racing)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [1]
     assert consumer.rebuilds == 0
 
@@ -138,7 +137,7 @@ async def test_handler_writes_first_in_its_transaction(pool: Pool, config: Setti
     async with filled(config) as topic:
         await topic.send(uuid4(), what=1)
         async with consuming(consumer := notes(pool, config, look)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert taken == [None]
 
 
@@ -157,7 +156,7 @@ async def test_killed_in_the_middle_of_a_batch_has_effect_once(
         assert await pool.fetchval("select sum(next_offset) from consumed") == len(applied)
         # In a group of its own: it need not wait until the broker misses the dead one.
         async with consuming(consumer := notes(pool, config, group=f"{config.topic_prefix}.next")):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == list(range(30))
 
 
@@ -186,10 +185,10 @@ async def test_two_share_the_partitions_and_hand_them_over(pool: Pool, config: S
                 await until(lambda: second.effect.marks and first.effect.marks)
                 assert not first.effect.marks.keys() & second.effect.marks.keys()
                 await sending
-                await asyncio.gather(first.caught_up(), second.caught_up())
+                await asyncio.gather(caught_up(first), caught_up(second))
             await until(lambda: len(first.effect.marks) == 3)
             await send(5)
-            await first.caught_up()
+            await caught_up(first)
     for school in schools:
         assert await effects(pool, school) == list(range(65)), "in order, each once"
     assert (first.rebuilds, second.rebuilds) == (0, 0), (
@@ -212,9 +211,9 @@ async def test_partitions_are_given_away_only_after_the_batch_at_hand(
         first, second = notes(pool, config, paused), notes(pool, config)
         async with consuming(first):
             await held.wait()
-            generation = first._generation
+            assert first._taken
             async with consuming(second):
-                await until(lambda: first._generation > generation)
+                await until(lambda: not first._taken)
                 with pytest.raises(TimeoutError):
                     await until(lambda: second.effect.marks, 0.5)
                 go_on.set()
@@ -242,27 +241,27 @@ async def test_a_zombie_is_fenced(pool: Pool, config: Settings) -> None:
         async with consuming(zombie):
             await held.wait()
             async with consuming(successor):
-                await successor.caught_up()
+                await caught_up(successor)
                 assert await effects(pool) == [1]
                 go_on.set()
                 await until(lambda: zombie.rebuilds > 0)
                 assert await effects(pool) == [1]
-            await zombie.caught_up()
+            await caught_up(zombie)
     assert await effects(pool) == [1]
 
 
 async def test_the_fence_alone_shuts_out(pool: Pool, config: Settings) -> None:
     """The successor has the partition but has not moved it: the offset still fits, the fence not."""
     tp = TopicPartition(config.topic(SERVICE), 0)
-    zombie, successor = (Effect("notes", pool, Plain(note), None) for _ in range(2))
+    zombie, successor = (Effect("notes", pool, Plain(note)) for _ in range(2))
     for effect in (zombie, successor):
         await effect.take_over([tp])
     begin = zombie.marks[tp]
     end = Mark(1, (1, 1, 1), begin.fence)
     with pytest.raises(Overtaken):
-        await zombie.apply(Batch(0, begins={tp: begin}, ends={tp: end}))
+        await zombie.apply(Batch(ends={tp: end}))
     begin = successor.marks[tp]
-    await successor.apply(Batch(0, begins={tp: begin}, ends={tp: Mark(1, (1, 1, 1), begin.fence)}))
+    await successor.apply(Batch(ends={tp: Mark(1, (1, 1, 1), begin.fence)}))
     assert await pool.fetchval("select next_offset from consumed") == 1
 
 
@@ -279,7 +278,7 @@ async def test_a_lost_database_connection_is_no_events_fault(pool: Pool, config:
         await topic.send(uuid4(), what=1)
         async with consuming(consumer := notes(pool, config, unlucky)):
             await until(lambda: consumer.rebuilds == 1)
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [1]
     assert await pool.fetchval("select count(*) from parked_key") == 0
 
@@ -289,7 +288,7 @@ async def test_a_stalled_client_is_rebuilt(pool: Pool, config: Settings) -> None
     async with filled(config) as topic:
         consumer = notes(pool, config, stall_s=0.5, check_s=0.05)
         async with consuming(consumer):
-            await consumer.caught_up()
+            await caught_up(consumer)
             # The client believes to be at the end, and fetches nothing more.
             tp = next(
                 tp
@@ -299,7 +298,7 @@ async def test_a_stalled_client_is_rebuilt(pool: Pool, config: Settings) -> None
             consumer._kafka.pause(tp)
             await topic.send(school, what=1)
             await until(lambda: consumer.rebuilds == 1)
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [1]
 
 
@@ -327,14 +326,14 @@ async def test_events_that_kafka_no_longer_has_are_told(pool: Pool, config: Sett
         for n in range(5):
             await topic.send(school, what=n)
         async with consuming(consumer := notes(pool, config)):
-            await consumer.caught_up()
+            await caught_up(consumer)
         for n in range(5, 10):
             await topic.send(school, what=n)
         await delete_before(
             config, TopicPartition(topic.name, partition_of(school, config.partitions)), 8
         )
         async with consuming(consumer := notes(pool, config)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [0, 1, 2, 3, 4, 8, 9]
     assert consumer.missing == 3
 
@@ -355,7 +354,7 @@ async def test_lag_counts_what_is_not_applied(pool: Pool, config: Settings) -> N
         consumer = notes(pool, config, one_then_wait, batch=1, check_s=0.05)
         async with consuming(consumer):
             await until(lambda: pool.fetchval("select sum(next_offset) = 1 from consumed"))
-            waiting = asyncio.create_task(consumer.caught_up())
+            waiting = asyncio.create_task(caught_up(consumer))
             assert not waiting.done()
             go_on.set()
             await waiting
@@ -387,7 +386,7 @@ async def test_a_reader_can_wait_for_an_order_key(pool: Pool, config: Settings) 
             assert await waiting
             assert await reached(place, organisation=None)
             later = await topic.send(other, what=2)
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert not await reached(later, timeout_s=0.1), "that school's partition is not there"
             assert await reached(place, organisation=None), "passed elsewhere, and all are current"
             assert not await reached((1, 1000, 99), timeout_s=0.1, organisation=None)

@@ -13,14 +13,14 @@ import asyncpg
 import pytest
 
 from shared.config import Settings
-from shared.consumer import unpark
 from shared.directory import Directory, directory_consumer, keep
 from shared.directory_events import Place, Post, StaffCopy, UnitCopy
 from shared.fields import business_day
 from shared.kernel import Policy
 from shared.organisation import HeldPost, Level, Role
+from shared.parking import unpark
 from shared.rules import NATIONAL
-from tests.shared.wire import Topic, consuming, filled, until
+from tests.shared.wire import Topic, caught_up, consuming, filled, until
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 
@@ -46,7 +46,7 @@ class Copied:
         return id_
 
     async def refresh(self) -> Directory:
-        await self.consumer.caught_up()
+        await caught_up(self.consumer)
         await self.directory.refresh()
         return self.directory
 
@@ -226,7 +226,7 @@ async def test_a_lent_post_says_whose_it_is_and_ends_with_it(
 async def test_the_end_of_an_unknown_post_is_not_passed_over(copied: Copied, pool: Pool) -> None:
     post = uuid4()
     await copied.tell(post, "PostEnded", post=post, person="li", until=DAY)
-    await copied.consumer.caught_up()
+    await caught_up(copied.consumer)
     assert copied.consumer.parked == 1
     await copied.refresh()
     # Repaired: the post is there now.
@@ -408,7 +408,7 @@ async def test_readers_never_miss_a_version(copied: Copied, tree: dict[str, UUID
     for n in range(50):
         await copied.tell(tree["school"], "UnitRenamed", name=f"name {n}")
         await copied.tell(tree["other"], "UnitRenamed", name=f"other {n}")
-    await copied.consumer.caught_up()
+    await caught_up(copied.consumer)
     done.set()
     await looking
     await directory.refresh()

@@ -6,9 +6,12 @@ import asyncpg
 import pytest
 
 from shared.config import Settings
-from shared.consumer import Delivered, Unappliable, unpark
+from shared.effect import Handler
+from shared.envelope import Delivered, Unappliable
+from shared.parking import unpark
 from shared.store import Connection
 from tests.shared.wire import (
+    caught_up,
     consuming,
     effects,
     filled,
@@ -68,7 +71,7 @@ async def test_a_poison_event_parks_its_key_and_only_that(
             for school in (sick, well, elsewhere):
                 await topic.send(school, what=n if school == sick else 100 + n)
         async with consuming(consumer := notes(pool, config, handler.apply)):
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert await effects(pool, sick) == [0, 1, 2, 3, 4]
             assert await effects(pool, well) == [100 + n for n in range(10)]
             assert await effects(pool, elsewhere) == [100 + n for n in range(10)]
@@ -79,7 +82,7 @@ async def test_a_poison_event_parks_its_key_and_only_that(
             # Later events of the key wait behind it, others flow.
             await topic.send(sick, what=10)
             await topic.send(well, what=110)
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert (await parked(pool))[0][2] == 6
             assert (await effects(pool, well))[-1] == 110
             assert consumer.rebuilds == 0
@@ -94,7 +97,7 @@ async def test_unparked_events_are_applied_in_order_before_what_follows(
         for n in range(5):
             await topic.send(sick, what=n)
         async with consuming(consumer := notes(pool, config, handler.apply, check_s=0.05)):
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert await effects(pool) == [0, 1]
             # Tried too early it stays, and says why.
             assert await unpark(pool, "notes", topic.name, sick) == 1
@@ -105,7 +108,7 @@ async def test_unparked_events_are_applied_in_order_before_what_follows(
             assert await unpark(pool, "notes") == 1
             await until(lambda: pool.fetchval("select count(*) = 0 from parked_key"))
             await topic.send(sick, what=6)
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert consumer.parked == 0
     assert await effects(pool) == [0, 1, 2, 3, 4, 5, 6]
     assert await pool.fetchval("select count(*) from parked_event") == 0
@@ -117,10 +120,10 @@ async def test_parked_keys_outlive_the_process(pool: Pool, config: Settings) -> 
     async with filled(config) as topic:
         await topic.send(sick, what=0)
         async with consuming(consumer := notes(pool, config, handler.apply)):
-            await consumer.caught_up()
+            await caught_up(consumer)
         await topic.send(sick, what=1)
         async with consuming(consumer := notes(pool, config, handler.apply, check_s=0.05)):
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert consumer.parked == 1
             assert await effects(pool) == []
             handler.bad.clear()
@@ -137,7 +140,7 @@ async def test_what_is_no_event_parks_its_key(pool: Pool, config: Settings) -> N
         await topic.send(school, what=2)
         await topic.send(other, what=3)
         async with consuming(consumer := notes(pool, config, wanted=["GoodsAccepted"])):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [1, 3]
     [(key, reason, waiting)] = await parked(pool)
     assert (key, waiting) == (school, 2)
@@ -149,7 +152,7 @@ async def test_data_of_another_shape_park(pool: Pool, config: Settings) -> None:
     async with filled(config) as topic:
         await topic.send(school, raw=b'{"what":"a word"}')
         async with consuming(consumer := notes(pool, config)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert "GoodsAccepted" in (await parked(pool))[0][1]
 
 
@@ -161,7 +164,7 @@ async def test_a_value_that_the_database_refuses_parks(pool: Pool, config: Setti
             await topic.send(well, what=n)
         await topic.send(sick, what=2**40)
         async with consuming(consumer := notes(pool, config)):
-            await consumer.caught_up()
+            await caught_up(consumer)
             assert consumer.rebuilds == 0
     assert await effects(pool) == list(range(50))
     assert [key for key, _, _ in await parked(pool)] == [sick]
@@ -175,7 +178,7 @@ async def test_many_poisoned_keys_at_once(pool: Pool, config: Settings) -> None:
             for i, school in enumerate(schools):
                 await topic.send(school, what=n if i % 2 else n + 100)
         async with consuming(consumer := notes(pool, config, handler.apply)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert len(await parked(pool)) == 6
     for i, school in enumerate(schools):
         expected = [0, 1, 2] if i % 2 else list(range(100, 109))
@@ -186,13 +189,11 @@ async def test_key_parked_while_the_next_batch_is_folded(pool: Pool, config: Set
     """The next batch was prepared before the key was parked: its events must not slip through."""
     sick, well = organisations(config, 2, partition=0)
 
-    class Folding:
-        wanted = None
-
+    class Folding(Handler):
         def __init__(self) -> None:
             self.prepared: list[int] = []
 
-        def prepare(self, events: list[Delivered]) -> list[Delivered]:
+        async def prepare(self, events: list[Delivered]) -> list[Delivered]:
             self.prepared.append(len(events))
             return events
 
@@ -210,6 +211,6 @@ async def test_key_parked_while_the_next_batch_is_folded(pool: Pool, config: Set
             await topic.send(sick, what=n)
         await topic.send(well, what=3)
         async with consuming(consumer := notes(pool, config, handler, batch=2)):
-            await consumer.caught_up()
+            await caught_up(consumer)
     assert await effects(pool) == [0, 3]
     assert (await parked(pool))[0][2] == 2

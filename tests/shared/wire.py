@@ -18,8 +18,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from shared import store
 from shared.config import Settings
-from shared.consumer import Consumer, Delivered
-from shared.envelope import Position, encode, key_of, partition_of
+from shared.consumer import Consumer
+from shared.effect import Plain
+from shared.envelope import Delivered, Position, encode, key_of, partition_of
 from shared.relay import ensure_topics
 from shared.store import Connection, NewEvent
 from tests.conftest import ROOT
@@ -204,10 +205,34 @@ async def note(connection: Connection, events: Sequence[Delivered]) -> None:
 
 
 def notes(
-    pool: asyncpg.Pool[asyncpg.Record], config: Settings, apply: Any = note, **options: Any
+    pool: asyncpg.Pool[asyncpg.Record],
+    config: Settings,
+    apply: Any = note,
+    *,
+    wanted: Any = None,
+    group: str | None = None,
+    **options: Any,
 ) -> Consumer:
-    """A consumer that notes."""
-    return Consumer("notes", pool, config, [config.topic(SERVICE)], apply, **options)
+    """A consumer that notes. In a group of its own nobody tells it of the others."""
+    handler = Plain(apply, wanted) if callable(apply) else apply
+    made = Consumer(
+        "notes", pool, config, [config.topic(SERVICE)], handler, **{"check_s": 0.05, **options}
+    )
+    made.group = group
+    return made
+
+
+async def caught_up(consumer: Consumer) -> None:
+    """Waits until all has been applied that Kafka held at some moment after this call."""
+    pool, partitions = consumer.pool, len(consumer.topics) * consumer.config.partitions
+    asked_at = await pool.fetchval("select clock_timestamp()")
+    current = (
+        "select count(*) = $3 from consumed"
+        " where consumer = $1 and topic = any($2) and current_at > $4"
+    )
+    await until(
+        lambda: pool.fetchval(current, consumer.name, consumer.topics, partitions, asked_at)
+    )
 
 
 async def delete_before(config: Settings, tp: TopicPartition, offset: int) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 
 from shared.config import settings
 from shared.consumer import Consumer
+from shared.effect import Plain
 from shared.relay import Relay
 from tests.shared.wire import SERVICE, note
 
@@ -20,7 +21,7 @@ async def main(role: str) -> None:
         if role == "relay":
             part = Relay(SERVICE, pool, config, batch=10)
         else:
-            part = Consumer("notes", pool, config, [config.topic(SERVICE)], note, batch=10)
+            part = Consumer("notes", pool, config, [config.topic(SERVICE)], Plain(note), batch=10)
         await part.start()
         await asyncio.Event().wait()
 

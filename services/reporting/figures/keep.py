@@ -30,6 +30,7 @@ from services.reporting.figures.fold import (
 )  # fmt: skip
 from services.reporting.figures.tree import Tree
 from services.reporting.measure import Measures
+from shared.effect import Handler
 from shared.envelope import Delivered
 from shared.locks import Lock
 from shared.store import Conflict, Connection
@@ -87,10 +88,8 @@ class Prepared:
     version: int
 
 
-class Keeper:
+class Keeper(Handler):
     """The handler of the consumer named `figures`: takes in every event of every service."""
-
-    wanted: frozenset[str] | None = None
 
     def __init__(self, pool: Pool, measures: Measures) -> None:
         self.pool, self.folder = pool, Folder(measures)
