@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import asyncpg
 
 from shared.directory import keep
 from shared.directory_events import Document, Place, Post, StaffCopy, UnitCopy
-from shared.kernel import NAMESPACE
+from shared.ids import derived_id
 from shared.organisation import Level, Role
 
 type Pool = asyncpg.Pool[asyncpg.Record]
@@ -37,9 +37,9 @@ class World:
 def world(schools: int, counties: int = 100) -> World:
     """The same ids for the same numbers."""
     return World(
-        uuid5(NAMESPACE, "bench:province"),
-        [uuid5(NAMESPACE, f"bench:county:{n}") for n in range(counties)],
-        [uuid5(NAMESPACE, f"bench:school:{n}") for n in range(schools)],
+        derived_id("bench:province"),
+        [derived_id(f"bench:county:{n}") for n in range(counties)],
+        [derived_id(f"bench:school:{n}") for n in range(schools)],
     )
 
 

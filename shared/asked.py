@@ -7,11 +7,11 @@ import hashlib
 from functools import partial
 from uuid import UUID
 
-from asyncpg.pgproto import pgproto
 from starlette.requests import Request
 
 from shared.consumer import position_reached
 from shared.envelope import position_of
+from shared.ids import id_from
 from shared.problems import Problem
 from shared.runtime import Runtime
 from shared.views import Query
@@ -64,7 +64,7 @@ def fingerprint(body: bytes) -> bytes:
 def uuid_of(text: str, field: str = "id", slug: str = "not_found") -> UUID:
     """An id from a text; a problem if it is none."""
     try:
-        return pgproto.UUID(text)  # type: ignore[no-any-return]
+        return id_from(text)
     except ValueError as error:
         raise Problem(slug, field=field) from error
 

@@ -39,30 +39,6 @@ SYSTEM = "system"
 """The actor of reactions and timers: they act for the platform and need no post."""
 
 
-class Denied(Exception):  # noqa: N818 - a no, not a fault
-    """The caller holds no post that allows the command at `unit` or above it."""
-
-    def __init__(self, unit: Unit, decision: Decision) -> None:
-        super().__init__(decision.name)
-        self.unit, self.decision = unit, decision
-
-
-class NotFound(Exception):  # noqa: N818 - a no, not a fault
-    """There is no such stream."""
-
-
-class Stale(Exception):  # noqa: N818 - a no, not a fault
-    """The stream is at `version`, not where the caller expected it."""
-
-    def __init__(self, version: int) -> None:
-        super().__init__(str(version))
-        self.version = version
-
-
-class PostsTooOld(Exception):  # noqa: N818 - a no, not a fault
-    """The local copy of posts is too old for a weighty command."""
-
-
 class Missing(Exception):  # noqa: N818 - control flow of a pure decision
     """Streams that must be loaded before the decision can be made."""
 
@@ -182,10 +158,10 @@ class Run:
         return self.known.get(id_, self.decided)
 
     def authorise(self, step: Step) -> tuple[HeldPost, ...]:
-        """The caller's posts at the stream's unit. Raises NotFound, Denied, Stale, PostsTooOld."""
+        """The caller's posts at the stream's unit; refuses whoever may not, or expects another."""
         decision, stream, person = step.decision, self.get(step.stream), self.request.person
         if stream is None and not decision.creates:
-            raise NotFound
+            raise Refused("not_found", field="id")
         if person == SYSTEM:
             return ()
         unit = self.unit_of(_owner(step, stream), step)
@@ -198,12 +174,12 @@ class Run:
         day = business_day(self.request.now)
         held = self.directory.held(person, place, day)
         if not allowed(held, decision.allow, place):
-            raise Denied(place, decision)
+            raise Refused("forbidden", field="organisation", unit=place.name, roles=decision.allow)
         if decision.weighty and self.directory.age_seconds > self.posts_age_s_max:
-            raise PostsTooOld
+            raise Refused("posts_too_old")
         version = stream.version if stream else 0
         if step.expected is not None and step.expected != version:
-            raise Stale(version)
+            raise Refused("stale", field="If-Match", version=version)
         return held if place is unit else (*held, *self.directory.held(person, unit, day))
 
     def unit_of(self, id_: UUID, step: Step) -> Unit:
@@ -230,7 +206,7 @@ class Run:
         """Decides one step and, in order, what it sends."""
         stream = self.get(step.stream)
         if stream is None and not step.decision.creates:
-            raise NotFound
+            raise Refused("not_found", field="id")
         by = By(
             person=self.request.person, id=step.stream, unit=_owner(step, stream),
             at=at, now=self.request.now, posts=posts,

@@ -182,8 +182,11 @@ async def _refuse(
         command = Creation.model_construct(organisation=owner, occurred_at=None)
         step = Step(refusing, row.id or uuid7(), command)
         await rt.writer.ask(Request([step], person), order=order)
-    except (AttributeError, Refused, msgspec.MsgspecError):
-        """The command itself names the unit, and names it wrongly: the fields say so."""
+    except (AttributeError, msgspec.MsgspecError):
+        raise wrong from None
+    except Refused as refused:
+        # The command itself names the unit, and names it wrongly: the fields say so.
+        raise wrong if refused.slug == "unit_unknown" else refused from None
     raise wrong
 
 

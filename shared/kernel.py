@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
-from shared.ids import NAMESPACE, derived_id
+from shared.ids import derived_id
 from shared.messages import (
     By,
     Command,
@@ -34,7 +34,7 @@ from shared.organisation import Role, Unit
 from shared.signature import hints_of, members, without_none
 
 __all__ = [
-    "NAMESPACE", "Aggregate", "By", "Command", "Creation", "Decision", "Event", "Fact", "Foreign",
+    "Aggregate", "By", "Command", "Creation", "Decision", "Event", "Fact", "Foreign",
     "From", "Frozen", "Outcome", "Part", "Policy", "Reaction", "Recorded", "Refused", "Send",
     "Service", "State", "View", "ViewOf",
 ]  # fmt: skip

@@ -13,12 +13,10 @@ import msgspec
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from shared.decide import Denied, NotFound, PostsTooOld, Stale, StepRefused
+from shared.decide import StepRefused
 from shared.kernel import Refused
-from shared.rules import RuleMissing
 from shared.store import Conflict
 from shared.words import SHARED, Word, Words, read
-from shared.writer import KeyReused
 
 STATUS = read(SHARED)["statuses"]
 """HTTP status by slug; a decision's refusal is 422."""
@@ -85,16 +83,13 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
 
 
 FORESEEN = (
-    (NotFound, "not_found", "id"),
-    (KeyReused, "key_reused", "Idempotency-Key"),
-    (PostsTooOld, "posts_too_old", None),
-    (Conflict, "conflict", None),
-    (asyncpg.PostgresConnectionError, "outcome_unknown", None),
-    (asyncpg.InterfaceError, "outcome_unknown", None),
-    (OSError, "outcome_unknown", None),
-    (asyncpg.DataError, "filter_malformed", None),
+    (Conflict, "conflict"),
+    (asyncpg.PostgresConnectionError, "outcome_unknown"),
+    (asyncpg.InterfaceError, "outcome_unknown"),
+    (OSError, "outcome_unknown"),
+    (asyncpg.DataError, "filter_malformed"),
 )
-"""Slug and field of what says no without words of its own."""
+"""The slug of what says no without words of its own."""
 
 
 def problem_of(error: BaseException, words: Words) -> Problem | None:
@@ -104,19 +99,12 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
             return error
         case Refused():
             return Problem(error.slug, field=error.field, **error.values)  # type: ignore[arg-type]
-        case Denied():
-            unit, roles = error.unit.name, error.decision.allow
-            return Problem("forbidden", field="organisation", unit=unit, roles=roles)
-        case Stale():
-            return Problem("stale", field="If-Match", version=error.version)
-        case RuleMissing():
-            return Problem("rule_missing", rule=error.slug, day=error.day)
         case StepRefused(__cause__=Exception() as cause):
             problem = problem_of(cause, words)
             return problem and _of_row(error.index + 2, problem, words)
         case _:
-            found = (case[1:] for case in FORESEEN if isinstance(error, case[0]))
-            return next((Problem(slug, field=field) for slug, field in found), None)
+            found = (Problem(slug) for kind, slug in FORESEEN if isinstance(error, kind))
+            return next(found, None)
 
 
 def _of_row(row: int, problem: Problem, words: Words) -> Problem:

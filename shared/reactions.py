@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,9 +45,17 @@ class Reactions(Handler):
         """The services whose events are reacted to."""
         return sorted({source for source, _ in self.by_type})
 
+    async def prepare(self, events: list[Delivered]) -> list[Delivered]:
+        """An event may overtake its unit, which comes over another topic: that is waited for."""
+        deadline, known = time.monotonic() + UNIT_WAIT_S, self.directory.unit
+        units = {event.recorded.organisation for event in events}
+        while None in map(known, units) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+            await self.directory.refresh()
+        return events
+
     async def commit(self, connection: Connection, events: list[Delivered]) -> None:
         """Decides and writes what the events call for; raises `Unappliable` for one that cannot."""
-        await self._await_units(events)
         asked = [(event, request) for event in events if (request := self._request(event))]
         if not asked:
             return
@@ -63,14 +70,6 @@ class Reactions(Handler):
     def committed(self) -> None:
         """Whoever waits for the log to grow is told."""
         self.writer.committed()
-
-    async def _await_units(self, events: Sequence[Delivered]) -> None:
-        """An event may overtake its unit, which comes over another topic: that is waited for."""
-        deadline, known = time.monotonic() + UNIT_WAIT_S, self.directory.unit
-        units = {event.recorded.organisation for event in events}
-        while None in map(known, units) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-            await self.directory.refresh()
 
     def _request(self, event: Delivered) -> Request | None:
         """One event's commands, which stand or fall together."""

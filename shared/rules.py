@@ -14,11 +14,12 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
-from shared.kernel import NAMESPACE, Frozen, Policy
+from shared.ids import derived_id
+from shared.kernel import Frozen, Policy, Refused
 from shared.organisation import Unit
 
 NATIONAL = UUID(int=0)
@@ -39,17 +40,9 @@ class Rule(msgspec.Struct, metaclass=Frozen, frozen=True, kw_only=True):
     mark: Mark
 
 
-class RuleMissing(Exception):  # noqa: N818 - says what is missing
-    """No rule of that slug holds for the unit on that day."""
-
-    def __init__(self, slug: str, unit: UUID, day: date) -> None:
-        super().__init__(f"{slug} has no rule for {unit} on {day}")
-        self.slug, self.unit, self.day = slug, unit, day
-
-
 def region_of(code: str) -> UUID:
     """The region of a division or school code; the same id that the unit's stream has."""
-    return NATIONAL if code == "national" else uuid5(NAMESPACE, f"unit:{code}")
+    return NATIONAL if code == "national" else derived_id(f"unit:{code}")
 
 
 @cache
@@ -92,10 +85,10 @@ class RuleBook:
         return None
 
     def in_force[P: Policy](self, policy: type[P], unit: Unit, day: date) -> P:
-        """The values in force; raises `RuleMissing`."""
+        """The values in force; refuses where there are none."""
         rule = self.rule(policy.slug, unit.path, day)
         if rule is None:
-            raise RuleMissing(policy.slug, unit.id, day)
+            raise Refused("rule_missing", rule=policy.slug, day=day)
         known = self._values.get(id(rule))
         if known is None:
             known = self._values[id(rule)] = decode(policy, rule.values)

@@ -7,19 +7,25 @@ late, does no harm.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
+from shared.kernel import Aggregate
 from shared.leading import Leader
 from shared.locks import Lock
 from shared.observe import log
-from shared.store import Connection
+from shared.store import Connection, Part, Stream
 
 AGAIN = timedelta(minutes=1)
 """What could not be fired is due again after this long."""
+
+_SET = """
+insert into due select * from unnest({0}::uuid[], {1}::text[], {2}::timestamptz[])
+on conflict (stream) do update set at = excluded.at
+"""
 
 type Fire = Callable[[UUID, str], Awaitable[bool]]
 
@@ -68,3 +74,29 @@ class Timers(Leader):
             log.exception("due_failed", aggregate=aggregate, stream=str(stream))
             again = "update due set at = $3 where stream = $1 and at <= $2"
             await connection.execute(again, stream, now, now + AGAIN)
+
+
+def due_parts(
+    aggregates: Mapping[str, Aggregate], moved: Mapping[str, Sequence[Stream]], grace_s: float
+) -> list[Part]:
+    """Moves the due moments of streams (by aggregate) that have a timer. A moment that is past
+    already gets `grace_s`: the record that fulfils it may be in the same late batch.
+    """
+    now = datetime.now(UTC)
+    due: list[tuple[UUID, str, datetime]] = []
+    past: list[UUID] = []
+    for name, streams in moved.items():
+        timer = aggregates[name].timer
+        if timer is None or timer.timer is None:
+            continue
+        for stream in streams:
+            at = timer.timer(stream.state)
+            if at is None:
+                past.append(stream.id)
+            else:
+                late = now + timedelta(seconds=grace_s)
+                due.append((stream.id, name, late if at <= now else at))
+    made = [Part("delete from due where stream = any({0}::uuid[])", (past,))] if past else []
+    if due:
+        made.append(Part(_SET, tuple(list(column) for column in zip(*due, strict=True))))
+    return made

@@ -92,18 +92,32 @@ class Queue:
         self.group_size = group_size
         self.waiting: list[Asked] = []
         self.groups: list[Group] = []
+        self.called = asyncio.Event()
         self._held: set[object] = set()
+        self._lanes_free = 0
 
     def open(self) -> list[asyncio.Future[Answer]]:
         """What waits or is in hand, and has no answer yet."""
         every = [*self.waiting, *(asked for group in self.groups for asked in group.asked)]
         return [asked.done for asked in every if not asked.done.done()]
 
-    def take(self, lanes: int) -> Group | None:
-        """The share of one of so many free lanes, in order. Who needs what is in other hands waits,
-        and all behind it that need the same; who is asked again goes alone.
+    async def next(self) -> Group:
+        """Waits until a lane can be given something, and all that is ready to ask has asked."""
+        while (group := self.take()) is None:
+            self.called.clear()
+            self._lanes_free += 1
+            try:
+                await self.called.wait()
+            finally:
+                self._lanes_free -= 1
+        return group
+
+    def take(self) -> Group | None:
+        """A lane's share, beside those that are free, in order. Who needs what is in other hands
+        waits, and all behind it that need the same; who is asked again goes alone.
         """
-        size = min(self.group_size, max(GROUP_MIN, -(-len(self.waiting) // lanes)))
+        share = -(-len(self.waiting) // (self._lanes_free + 1))
+        size = min(self.group_size, max(GROUP_MIN, share))
         taken: list[Asked] = []
         later: list[Asked] = []
         blocked = set(self._held)
@@ -137,3 +151,4 @@ class Queue:
         """The group has been settled."""
         self._held -= group.holds
         self.groups.remove(group)
+        self.called.set()

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,25 +22,17 @@ from shared.decide import Decided, Decider, Known, Missing, Request, Step
 from shared.directory import Directory, own_places
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
-from shared.store import Connection, Move, NewKey, Part, Stream
+from shared.store import Connection, Move, NewKey, Stream
+from shared.timers import due_parts
 from shared.waiting import Answer, Asked, Group, Key, Queue
 
-__all__ = ["ATTEMPTS", "Answer", "Key", "KeyReused", "Writer"]
+__all__ = ["ATTEMPTS", "Answer", "Key", "Writer"]
 
 ATTEMPTS = 6
 """How often a request that loses a race is decided anew before the caller is told (409)."""
 
 LANES = 2
 """Groups in hand at once: one is decided while the database writes the other."""
-
-_SET_DUE = """
-insert into due select * from unnest({0}::uuid[], {1}::text[], {2}::timestamptz[])
-on conflict (stream) do update set at = excluded.at
-"""
-
-
-class KeyReused(Exception):  # noqa: N818 - a no, not a fault
-    """The idempotency key was used before, for another command."""
 
 
 class InOtherHands(Exception):  # noqa: N818 - not now
@@ -69,19 +60,21 @@ class Writer:
         self.epoch = 1
         self._cache: OrderedDict[UUID, Stream] = OrderedDict()
         self._queue = Queue(settings.group_size)
-        self._lanes: set[asyncio.Task[None]] = set()
-        self._called = False
+        self._lanes: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Looks where the log stands, so that requests may come."""
+        """Looks where the log stands, and takes requests."""
         async with self.pool.acquire() as connection:
             self.epoch = await store.epoch_of(connection)
+        self._lanes = [asyncio.create_task(self._lane()) for _ in range(LANES)]
 
     async def stop(self) -> None:
         """Answers what is waiting or being written, then ends."""
         while open_ := self._queue.open():
             await asyncio.wait(open_)
-        await asyncio.gather(*self._lanes)
+        for lane in self._lanes:
+            lane.cancel()
+        await asyncio.gather(*self._lanes, return_exceptions=True)
 
     async def ask(self, request: Request, key: Key | None = None, order: object = None) -> Answer:
         """Decides and writes a request; raises what refuses it. Requests asked with the same
@@ -91,45 +84,24 @@ class Writer:
         if order is not None:
             asked.needs.add(order)
         self._queue.waiting.append(asked)
-        self._call()
+        self._queue.called.set()
         return await asked.done
 
-    def _call(self) -> None:
-        """Calls the free lanes, once all that is ready to ask has asked."""
-        if not self._called:
-            self._called = True
-            asyncio.get_running_loop().call_soon(self._send_lanes)
-
-    def _send_lanes(self) -> None:
-        self._called = False
-        while free := LANES - len(self._lanes):
-            group = self._queue.take(free)
-            if group is None:
-                return
-            lane = asyncio.create_task(self._lane(group))
-            self._lanes.add(lane)
-            lane.add_done_callback(self._leave)
-
-    def _leave(self, lane: asyncio.Task[None]) -> None:
-        self._lanes.discard(lane)
-        if self._queue.waiting:
-            self._call()
-
-    async def _lane(self, group: Group | None) -> None:
-        """Settles a group, and on the same connection what has come meanwhile."""
-        try:
-            async with self.pool.acquire() as connection:
-                while group is not None:
-                    await self._settle(connection, group)
-                    await asyncio.sleep(0)  # who has just been answered may ask again
-                    group = None
-                    if not connection.is_closed():
-                        group = self._queue.take(LANES - len(self._lanes) + 1)
-        except Exception as error:  # noqa: BLE001 - no connection: each asker is told
-            if group is not None:
-                self._queue.let_go(group)
-                for asked in group.asked:
-                    asked.fail(error)
+    async def _lane(self) -> None:
+        """Settles one group after the other, on one connection for as long as there are some."""
+        while True:
+            group: Group | None = await self._queue.next()
+            try:
+                async with self.pool.acquire() as connection:
+                    while group is not None:
+                        await self._settle(connection, group)
+                        await asyncio.sleep(0)  # who has just been answered may ask again
+                        group = None if connection.is_closed() else self._queue.take()
+            except Exception as error:  # noqa: BLE001 - no connection: each asker is told
+                if group is not None:
+                    self._queue.let_go(group)
+                    for asked in group.asked:
+                        asked.fail(error)
 
     async def _settle(self, connection: Connection, group: Group) -> None:
         """Writes a group and answers it, whatever happens to it."""
@@ -264,7 +236,7 @@ class Writer:
     def _repeat(self, asked: Asked, key: Key, row: Mapping[str, Any]) -> None:
         """Gives the stored answer again, if it is of the same command."""
         if (row["operation"], row["fingerprint"]) != (key.operation, key.fingerprint):
-            asked.fail(KeyReused())
+            asked.fail(Refused("key_reused", field="Idempotency-Key"))
             return
         position = self._position(row["position"])
         asked.answer(Answer(row["status"], row["body"], row["etag"], position, replayed=True))
@@ -355,7 +327,8 @@ class Writer:
             for view in self.aggregates[name].views
             for part in views.parts(view, streams, known.rows)
         ]
-        parts += [*self._due(by_aggregate), *own_places(events)]
+        parts += due_parts(self.aggregates, by_aggregate, self.settings.late_entry_grace_s)
+        parts += own_places(events)
         if not events and not keys:
             return {}
         places = await store.append(connection, events, moves, keys, parts)
@@ -363,28 +336,6 @@ class Writer:
         if kept:
             await store.keep_snapshots(connection, self.aggregates, kept)
         return places
-
-    def _due(self, by_aggregate: Mapping[str, Sequence[Stream]]) -> list[Part]:
-        """Moves the due moments of streams that have a timer."""
-        now = datetime.now(UTC)
-        late = now + timedelta(seconds=self.settings.late_entry_grace_s)
-        due: list[tuple[UUID, str, datetime]] = []
-        past: list[UUID] = []
-        for name, streams in by_aggregate.items():
-            timer = self.aggregates[name].timer
-            if timer is None or timer.timer is None:
-                continue
-            for stream in streams:
-                at = timer.timer(stream.state)
-                if at is None:
-                    past.append(stream.id)
-                else:
-                    due.append((stream.id, name, late if at <= now else at))
-        made = [Part("delete from due where stream = any({0}::uuid[])", (past,))] if past else []
-        if due:
-            columns = tuple(list(column) for column in zip(*due, strict=True))
-            made.append(Part(_SET_DUE, columns))
-        return made
 
     def _answer(self, asked: Asked, item: Decided, known: Known) -> Answer:
         """The body that the caller gets, now and whenever the key is used again."""

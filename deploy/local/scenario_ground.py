@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from deploy.local.scenario import (
     RESERVED,
@@ -21,7 +21,7 @@ from deploy.local.scenario import (
     UnitEntry,
 )  # fmt: skip
 from deploy.local.scenario_values import Meaningless, Pending, Ref, Scope, refs
-from shared.kernel import NAMESPACE
+from shared.ids import derived_id
 
 ADMINISTRATOR = "administrator"
 """Who enters units, people, calendar and rules."""
@@ -73,7 +73,7 @@ class Phase:
 
 def unit_id(code: str) -> UUID:
     """The id that a unit of that code has: a root's command must name it beforehand."""
-    return uuid5(NAMESPACE, f"unit:{code}")
+    return derived_id(f"unit:{code}")
 
 
 @dataclass(slots=True)

@@ -32,7 +32,6 @@ from services.assets.repair.work import (
 from services.assets.repair_round import CheckRoundItem, CompleteRound, ItemPlanned, PlanRound
 from services.assets.transfer import ReceiveTransfer, SendTransfer
 from shared.config import Settings
-from shared.decide import Denied
 from shared.fields import SHANGHAI
 from shared.kernel import Refused
 from shared.organisation import Role
@@ -132,7 +131,7 @@ async def test_two_hundred_and_twelve_sets_and_a_hundred_go_north(desk: Desk, po
         person="director",
     )  # fmt: skip
     receive = ReceiveTransfer(place="北校区", occurred_at=BEGIN + timedelta(days=2))
-    with pytest.raises(Denied):
+    with pytest.raises(Refused, match="forbidden"):
         await desk.ask(receive, transfer, person="stranger")
     with pytest.raises(Refused, match="receiver_is_sender"):
         # The director's post at the school counts at its campus too; the person is the bar.
@@ -147,7 +146,7 @@ async def test_two_hundred_and_twelve_sets_and_a_hundred_go_north(desk: Desk, po
     rows = await pool.fetch("select organisation, incoming from view_asset_transfers order by 2")
     assert [tuple(row) for row in rows] == [(SCHOOL, False), (NORTH, True)]
     await desk.ask(PlaceCard(place="N1"), chosen[0], person="north")
-    with pytest.raises(Denied):
+    with pytest.raises(Refused, match="forbidden"):
         await desk.ask(PlaceCard(place="N1"), steps[150].stream, person="north")
 
 

@@ -17,9 +17,9 @@ from services.organisation.unit.change import MoveUnit
 from services.organisation.unit.register import RegisterUnit, UnitLevel
 from shared import views
 from shared.config import Settings
-from shared.decide import Denied, Request, Step
+from shared.decide import Request, Step
 from shared.imports import steps
-from shared.kernel import Aggregate, Command, Creation
+from shared.kernel import Aggregate, Command, Creation, Refused
 from shared.organisation import Role
 from shared.runtime import Runtime
 from shared.service import running
@@ -102,7 +102,7 @@ async def test_a_tree_its_people_and_what_follows_by_itself(alive: Runtime) -> N
     await until_holds(rt, "zhao", SCHOOL)
     await appoint(rt, "zhao", "wang", Role.BUYER, SCHOOL)
     await until_holds(rt, "wang", SCHOOL)
-    with pytest.raises(Denied):
+    with pytest.raises(Refused, match="forbidden"):
         await appoint(rt, "zhao", "qian", Role.COOK, units.id_of("3442000001"))
 
     async def counted() -> bool:

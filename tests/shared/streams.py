@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, get_args, get_origin
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import msgspec
 
 from shared.decide import Decided, Known
-from shared.kernel import NAMESPACE, Aggregate, Event, Recorded
+from shared.ids import derived_id
+from shared.kernel import Aggregate, Event, Recorded
 from shared.organisation import Level
 from shared.signature import hints_of, without_none
 from shared.store import NewEvent, Stream
@@ -121,7 +122,7 @@ def placed(aggregate: Aggregate, at: str) -> Placed:
     """A stream for which the place that counts is the school: its owner, or what `at` names. In
     the latter case it is owned by another one, whose people must not be the ones that count.
     """
-    id_ = uuid5(NAMESPACE, f"access:{aggregate.name}:{at}")
+    id_ = derived_id(f"access:{aggregate.name}:{at}")
     match at:
         case "unit":  # of a unit: itself, though its parent owns it
             return Placed(
