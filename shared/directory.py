@@ -163,7 +163,6 @@ class Directory:
         self._today = business_day(datetime.now(UTC))
         self._tree: dict[UUID, UnitCopy] = {}
         self._units: dict[UUID, Unit] = {}
-        self._children: dict[UUID, list[UUID]] = {}
         self._posts: OrderedDict[str, tuple[int, tuple[Post, ...]]] = OrderedDict()
         self._published: dict[UUID, RulesCopy] = {}
         self._calendars: dict[UUID, dict[UUID, CalendarCopy]] = defaultdict(dict)
@@ -183,7 +182,7 @@ class Directory:
             self._version, self._current_at = rows[0]["version"], asked - rows[0]["age_s"]
         today = business_day(datetime.now(UTC))
         if newer or today != self._today:
-            self._today, self._units, self._children = today, {}, {}
+            self._today, self._units = today, {}
 
     def _take(self, newer: Mapping[UUID, Document]) -> None:
         for stream, document in newer.items():
@@ -230,26 +229,6 @@ class Directory:
                 break
             path.append(above)
         return tuple(reversed(path))
-
-    def children(self, id_: UUID) -> tuple[UUID, ...]:
-        """The units directly below, as of today; closed ones too (`closed_on` says so)."""
-        if not self._children:
-            below: dict[UUID, list[UUID]] = defaultdict(list)
-            for unit, copy in self._tree.items():
-                parent = copy.parent_on(self._today)
-                if parent is not None:
-                    below[parent].append(unit)
-            self._children = dict(below)
-        return tuple(self._children.get(id_, ()))
-
-    def subtree(self, id_: UUID) -> tuple[UUID, ...]:
-        """The unit and all below it, as of today, upper ones first."""
-        found, seen = [id_], {id_}
-        for unit in found:
-            fresh = [child for child in self.children(unit) if child not in seen]
-            found += fresh
-            seen.update(fresh)
-        return tuple(found)
 
     async def posts_of(self, person: str) -> tuple[Post, ...]:
         """All posts of a person, past ones too; remembered until the copy moves."""

@@ -304,10 +304,6 @@ class Service:
         """Every reaction of the service."""
         return [reaction for aggregate in self.aggregates for reaction in aggregate.reactions]
 
-    def aggregate_of(self, state: type[State]) -> Aggregate:
-        """The aggregate whose state is of that type."""
-        return next(aggregate for aggregate in self.aggregates if aggregate.state is state)
-
 
 def row_type(function: Callable[..., Any]) -> tuple[type[View], bool]:
     """The row class that a view function returns, and whether it returns a mapping of rows."""

@@ -88,15 +88,25 @@ class Relay(Leader):
         """Sends until something fails. A log that is out of order stays where it is, loudly: it is
         looked at again only in case somebody has repaired it.
         """
+        self.producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka,
+            client_id=f"houqin-relay-{self.service}",
+            enable_idempotence=True,
+            acks="all",
+            compression_type="lz4",
+            max_batch_size=BATCH_BYTES_MAX,
+        )
         try:
             await self._begin(connection)
+            await self.producer.start()
+            self.partitions = len(await self.producer.partitions_for(self.topic))
             await self._send_forever(connection)
         except Disordered as error:
             self.halted = str(error)
             log.critical("relay_halted", relay=self.service, error=self.halted)
             await asyncio.sleep(self.halted_s)
         finally:
-            await self._drop_producer()
+            await self._drop_producer(self.producer)
 
     async def _begin(self, connection: Connection) -> None:
         row = await connection.fetchrow(
@@ -177,7 +187,6 @@ class Relay(Leader):
 
     async def _produce(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Returns once Kafka has all rows, of each partition in order."""
-        producer = await self._ready_producer()
         batches: list[tuple[int, Any]] = []
         filling: dict[int, Any] = {}
         for row in rows:
@@ -186,35 +195,18 @@ class Relay(Leader):
             message = {"key": key_of(row["organisation"]), "value": row["data"], "headers": headers}
             batch = filling.get(partition)
             if batch is None or batch.append(timestamp=None, **message) is None:
-                batch = filling[partition] = producer.create_batch()
+                batch = filling[partition] = self.producer.create_batch()
                 batches.append((partition, batch))
                 if batch.append(timestamp=None, **message) is None:
                     raise AssertionError("an empty batch takes any event that the log takes")
         sent = [
-            await producer.send_batch(batch, self.topic, partition=partition)
+            await self.producer.send_batch(batch, self.topic, partition=partition)
             for partition, batch in batches
         ]
         await asyncio.gather(*sent)
 
-    async def _ready_producer(self) -> Any:
-        if self.producer is None:
-            self.producer = AIOKafkaProducer(
-                bootstrap_servers=self.kafka,
-                client_id=f"houqin-relay-{self.service}",
-                enable_idempotence=True,
-                acks="all",
-                compression_type="lz4",
-                max_batch_size=BATCH_BYTES_MAX,
-            )
-            await self.producer.start()
-            self.partitions = len(await self.producer.partitions_for(self.topic))
-        return self.producer
-
-    async def _drop_producer(self) -> None:
+    async def _drop_producer(self, producer: Any) -> None:
         """Ends the producer without waiting for what it could not deliver."""
-        producer, self.producer = self.producer, None
-        if producer is None:
-            return
         try:
             await asyncio.wait_for(producer.stop(), 2)
         except (KafkaError, TimeoutError, OSError):

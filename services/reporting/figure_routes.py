@@ -249,8 +249,8 @@ class FigureApi:
     ) -> Response:
         """下级单位排名 · the units below in the order of a figure."""
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
-        units = self.reader.at_level(place, LEVELS[level], span)
         async with self.reader.reading(place) as (connection, _):
+            units = self.reader.at_level(place, LEVELS[level], span)
             found = await stored.read(connection, [figure], unit, span, where=where, tree=None)
             rows = await stored.rank(
                 connection, figure, units, span, where=where, descending=order == "desc",

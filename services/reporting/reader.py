@@ -127,13 +127,14 @@ class Reader:
 
     def at_level(self, unit: Unit, level: int, period: Period) -> list[UUID]:
         """The units of that level at or below a unit today that were there in the period."""
-        below = self.existing(self.rt.directory.subtree(unit.id), period)
-        return [one.id for one in below if one.level == level]
+        below = self.existing(self.tree.ever_below(unit.id), period)
+        return [one.id for one in below if one.level == level and one.under(unit.id)]
 
     def children(self, unit: Unit, period: Period) -> list[UUID]:
         """The units directly below, as of today, that were there in the period."""
-        below = self.rt.directory.children(unit.id)
-        return [one.id for one in self.existing(below, period)]
+        today = business_day(datetime.now(UTC))
+        below = self.existing(self.tree.children_within(unit.id, (today, today)), period)
+        return [one.id for one in below if one.parent == unit.id]
 
     def existing(self, units: Iterable[UUID], period: Period) -> list[Unit]:
         """Those of the units that had not been closed before the period."""
