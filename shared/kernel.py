@@ -134,7 +134,6 @@ class ViewOf:
     filters: tuple[str, ...]
     sorts: tuple[str, ...]
     search: tuple[str, ...]
-    public: bool = False
 
     @property
     def name(self) -> str:
