@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from contracts.discovery import refusals
 from contracts.schemas import REF, command_schemas, row_schemas
 from shared.config import Settings
+from shared.http import BATCH_MAX, TOGETHER_MAX
 from shared.kernel import Decision, Service, ViewOf
 from shared.problems import STATUS
 from shared.runtime import Runtime
@@ -23,6 +24,21 @@ COMMON = (
     "unstorable",
 )  # fmt: skip
 """Slugs that every command may answer with."""
+
+BATCH = """
+逐条：最多 {apart} 条，每条有自己的 key，逐条回答（`results` 中的 status 与 body 或 problem）。
+
+`together`：最多 {together} 条，依次办理，要么全部录入、要么都不录；整批用一个 Idempotency-Key，
+每条不用 key。错误指出第几条（从 0 数起）的哪个栏目：`commands.3.amount_cny`。
+`dry_run`（须 together）：只试算，不录入。
+
+Apart: up to {apart}, each with a key of its own and answered by itself (`results`: status, and
+body or problem).
+
+`together`: up to {together}, in their order, all entered or none; one Idempotency-Key for the
+whole, none for each. An error names the command (counted from 0) and its field:
+`commands.3.amount_cny`. `dry_run` (only with together): what would come of it; nothing is entered.
+"""
 
 
 def openapi(service: Service) -> dict[str, Any]:
@@ -42,7 +58,7 @@ def openapi(service: Service) -> dict[str, Any]:
         paths.setdefault(base + view.path, {})["get"] = _list(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}", {})["get"] = _detail(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}/history", {})["get"] = _history(view, words)
-    paths[f"{base}/batch"] = {"post": _batch()}
+    paths[f"{base}/batch"] = {"post": _batch(words)}
     own = _own_routes(service, words)
     label = words.word("names", service.name)
     # Where a list has an enumeration of a command, the command says in which order it is offered.
@@ -210,28 +226,71 @@ def _history(view: ViewOf, words: Words) -> dict[str, Any]:
     }
 
 
-def _batch() -> dict[str, Any]:
+def _batch(words: Words) -> dict[str, Any]:
     row = {
-        "type": "object", "required": ["key", "command"],
+        "type": "object", "required": ["command"],
         "properties": {
             "key": {"type": "string"}, "command": {"type": "string"},
             "id": {"type": "string", "format": "uuid"}, "if_match": {"type": "integer"},
             "body": {"type": "object"},
         },
     }  # fmt: skip
-    commands = {"type": "array", "maxItems": 1000, "items": row}
+    body = {
+        "type": "object", "required": ["commands"], "additionalProperties": False,
+        "properties": {
+            "commands": {"type": "array", "maxItems": TOGETHER_MAX, "items": row},
+            "together": {"type": "boolean", "default": False},
+            "dry_run": {"type": "boolean", "default": False},
+        },
+    }  # fmt: skip
+    slugs = (
+        "unauthenticated", "after_malformed", "after_unreached", "body_not_json", "body_too_large",
+        "batch_malformed", "too_many_commands", "dry_run_alone", "command_unknown", "key_missing",
+        "key_malformed", "key_reused", "invalid", "forbidden", "conflict", "outcome_unknown",
+    )  # fmt: skip
     return {
         "operationId": "batch",
-        "summary": "批量提交，逐条回答 / Up to 1,000 commands, each answered by itself",
-        "requestBody": {
-            "content": {
-                "application/json": {
-                    "schema": {"type": "object", "properties": {"commands": commands}}
-                }
+        "summary": "批量提交 / Many commands at once",
+        "description": BATCH.strip().format(apart=BATCH_MAX, together=TOGETHER_MAX),
+        "parameters": [
+            _parameter("Idempotency-Key", "header"), _parameter("Houqin-After", "header")
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"200": _json_response(_batch_answer()), **_refusals(slugs, words)},
+    }  # fmt: skip
+
+
+def _batch_answer() -> dict[str, Any]:
+    apart = {
+        "type": "object", "required": ["results"],
+        "properties": {
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object", "required": ["key", "status"],
+                    "properties": {
+                        "key": {"type": "string"}, "status": {"type": "integer"},
+                        "body": _answer_schema(), "problem": {"$ref": REF.format(name="Problem")},
+                    },
+                },
             }
         },
-        "responses": {"200": _json_response({"type": "object"})},
-    }
+    }  # fmt: skip
+    results = {"type": "array", "items": _answer_schema()}
+    together = {
+        "type": "object", "required": ["count", "results"],
+        "properties": {
+            "count": {"type": "integer"}, "results": results, "position": {"type": "string"},
+        },
+    }  # fmt: skip
+    tried = {
+        "type": "object", "required": ["count", "events", "dry_run"],
+        "properties": {
+            "count": {"type": "integer"}, "events": {"type": "integer"},
+            "dry_run": {"const": True},
+        },
+    }  # fmt: skip
+    return {"anyOf": [apart, together, tried]}
 
 
 def _parameter(

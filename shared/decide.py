@@ -67,10 +67,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Commands that stand or fall together, with who asks, when, and out of what."""
+    """Commands that stand or fall together, with who asks, when, and out of what. `together`: who
+    asks knows them by number, so each is answered, and the one that is refused is named.
+    """
 
     steps: Sequence[Step]
     person: str
+    together: bool = False
     correlation: UUID | None = None
     causation: UUID | None = None
     trace: str | None = None
@@ -139,7 +142,7 @@ class Decider:
             except Missing:
                 raise
             except Exception as error:
-                if len(request.steps) == 1:
+                if not request.together:
                     raise
                 raise StepRefused(index) from error
         return run.decided

@@ -25,32 +25,37 @@ from uuid_utils.compat import uuid7
 
 from shared import asked, observe, views
 from shared.access import scope_of
-from shared.decide import Request, Step
+from shared.decide import Decided, Known, Request, Step
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
-from shared.problems import Problem, invalid, problem_of, response
+from shared.problems import Problem, errors_of, invalid, problem_of, response
 from shared.runtime import Runtime
 from shared.store import Connection, decode
 from shared.writer import Answer, Key
 
-BATCH_MAX = 1000
+BATCH_MAX, TOGETHER_MAX = 1_000, 10_000
 
+type Decisions = Mapping[str, Decision]
 type Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One command as it came, by itself or in a batch."""
+    """One command as it came, by itself or in a batch (where all have one key, without its own)."""
 
-    key: str
     command: str
+    key: str = ""
     id: UUID | None = None
     if_match: int | None = None
     body: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
-    """Up to 1,000 commands, each with a key of its own, each answered by itself."""
+    """Commands, each with a key of its own and answered by itself; or `together`, under the key of
+    the request: all are written or none. `dry_run`: what would come of it, and nothing is written.
+    """
 
     commands: list[Row]
+    together: bool = False
+    dry_run: bool = False
 
 
 _BATCH = msgspec.json.Decoder(Batch)
@@ -67,7 +72,7 @@ def routes(rt: Runtime) -> list[Route]:
     known = {d.name: d for d in rt.service.decisions().values() if d.path is not None}
     made: list[tuple[str, str | None, str, Endpoint]] = [
         ("POST", "/batch", "batch", partial(_batch, rt, known)),
-        *(("POST", one.path, name, partial(_command, rt, one)) for name, one in known.items()),
+        *(("POST", one.path, n, partial(_command, rt, known, n)) for n, one in known.items()),
     ]
     for view in rt.service.views():
         one = f"{view.path}/{{id:uuid}}"
@@ -99,44 +104,75 @@ def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
     return answer
 
 
-async def _command(rt: Runtime, decision: Decision, request: HttpRequest) -> Response:
+async def _command(rt: Runtime, known: Decisions, name: str, request: HttpRequest) -> Response:
     person = await asked.person_of(rt, request)
     named = request.path_params.get("id")
     row = Row(
         key=asked.key_of(request),
-        command=decision.name,
+        command=name,
         id=None if named is None else asked.uuid_of(named),
         if_match=asked.expected(request),
         body=msgspec.Raw(await asked.body_of(request)),
     )
-    return respond(await _ask(rt, decision, row, person))
+    return _respond(await _ask(rt, known, row, person))
 
 
-async def _batch(rt: Runtime, known: Mapping[str, Decision], request: HttpRequest) -> Response:
+async def _batch(rt: Runtime, known: Decisions, request: HttpRequest) -> Response:
     person = await asked.person_of(rt, request)
+    content = await asked.body_of(request, asked.BODY_BYTES_MAX * 8)
     try:
-        batch = _BATCH.decode(await asked.body_of(request, asked.BODY_BYTES_MAX * 8))
+        batch = _BATCH.decode(content)
     except msgspec.ValidationError as error:
         raise Problem("batch_malformed", why=str(error)) from error
     except msgspec.DecodeError as error:
         raise Problem("body_not_json") from error
-    if len(batch.commands) > BATCH_MAX:
-        raise Problem("too_many_commands", field="commands", count_max=BATCH_MAX)
+    count_max = TOGETHER_MAX if batch.together else BATCH_MAX
+    if len(batch.commands) > count_max:
+        raise Problem("too_many_commands", field="commands", count_max=count_max)
+    if batch.together:
+        key = Key(person, asked.key_of(request), "batch", asked.fingerprint(content))
+        return await _together(rt, known, batch, key)
+    if batch.dry_run:
+        raise Problem("dry_run_alone", field="dry_run")
     # What came in one batch may build on what stands before it there.
     order = object()
     answers = (_answer(rt, known, row, person, order) for row in batch.commands)
     return _json({"results": await asyncio.gather(*answers)})
 
 
+async def _together(rt: Runtime, known: Decisions, batch: Batch, key: Key) -> Response:
+    """Commands that stand or fall together, in their order; all that is wrong is told at once."""
+    steps: list[Step] = []
+    wrong: list[tuple[int, Row, Problem]] = []
+    for n, row in enumerate(batch.commands):
+        try:
+            steps.append(_step(rt, known, row))
+        except Problem as error:
+            wrong.append((n, row, error))
+    if wrong:
+        errors = [one for n, _, problem in wrong for one in errors_of(n, problem, rt.words)]
+        told = Problem("invalid", errors=errors)
+        _, row, problem = wrong[0]
+        if problem.slug == "invalid":
+            await _refuse(rt, known[row.command], row, key.subject, None, told)
+        raise told
+    request = Request(steps, key.subject, together=True, trace=observe.traceparent())
+    if not batch.dry_run:
+        return _respond(await rt.writer.ask(request, key))
+    async with rt.pool.acquire() as connection:
+        (outcome,) = await rt.writer.decide(connection, [request], Known())
+    if not isinstance(outcome, Decided):
+        raise outcome
+    return _json({"count": len(steps), "events": len(outcome.events), "dry_run": True})
+
+
 async def _answer(
-    rt: Runtime, known: Mapping[str, Decision], row: Row, person: str, order: object
+    rt: Runtime, known: Decisions, row: Row, person: str, order: object
 ) -> dict[str, object]:
     """One command of a batch, answered by itself: status and body (or problem)."""
     try:
-        if row.command not in known:
-            raise Problem("command_unknown", field="command", command=row.command)  # noqa: TRY301
         asked.check_key(row.key)
-        answer = await _ask(rt, known[row.command], row, person, order)
+        answer = await _ask(rt, known, row, person, order)
     except Exception as error:  # noqa: BLE001 - each row is answered by itself
         problem = foreseen(error, rt, row.command)
         return {"key": row.key, "status": problem.status, "problem": problem.body(rt.words)}
@@ -144,24 +180,36 @@ async def _answer(
 
 
 async def _ask(
-    rt: Runtime, decision: Decision, row: Row, person: str, order: object = None
+    rt: Runtime, known: Decisions, row: Row, person: str, order: object = None
 ) -> Answer:
     """The one way of a command to its decision, whether it came by itself or in a batch."""
-    body = bytes(row.body)
     try:
-        command = parse(decision, body)
+        step = _step(rt, known, row)
+    except Problem as wrong:
+        if wrong.slug == "invalid":
+            await _refuse(rt, known[row.command], row, person, order, wrong)
+        raise
+    operation = f"{row.command}:{row.id or ''}"
+    return await rt.writer.ask(
+        Request([step], person, trace=observe.traceparent()),
+        Key(person, row.key, operation, asked.fingerprint(bytes(row.body))),
+        order,
+    )
+
+
+def _step(rt: Runtime, known: Decisions, row: Row) -> Step:
+    """The command as it is decided; raises what is wrong with it by itself."""
+    if row.command not in known:
+        raise Problem("command_unknown", field="command", command=row.command)
+    decision = known[row.command]
+    try:
+        command = parse(decision, bytes(row.body))
     except ValidationError as error:
-        await _refuse(rt, decision, row, person, order, invalid(error, rt.words))
+        raise invalid(error, rt.words) from error
     ahead = timedelta(seconds=rt.settings.clock_skew_s)
     if command.occurred_at is not None and command.occurred_at > datetime.now(UTC) + ahead:
         raise Problem("occurred_in_future", field="occurred_at")
-    step = Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
-    operation = f"{decision.name}:{row.id or ''}"
-    return await rt.writer.ask(
-        Request([step], person, trace=observe.traceparent()),
-        Key(person, row.key, operation, asked.fingerprint(body)),
-        order,
-    )
+    return Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
 
 
 async def _refuse(
@@ -272,7 +320,7 @@ def _json(body: object, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(body), 200, headers, "application/json")
 
 
-def respond(answer: Answer) -> Response:
+def _respond(answer: Answer) -> Response:
     """The HTTP answer of a request that was taken, now or before."""
     headers = {}
     if answer.etag is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,18 +102,22 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
             return Problem(error.slug, field=error.field, **error.values)  # type: ignore[arg-type]
         case StepRefused(__cause__=Exception() as cause):
             problem = problem_of(cause, words)
-            return problem and _of_row(error.index + 2, problem, words)
+            if problem is None:
+                return None
+            errors = errors_of(error.index, problem, words)
+            return Problem(problem.slug, errors=errors, **problem.values)
         case _:
             found = (Problem(slug) for kind, slug in FORESEEN if isinstance(error, kind))
             return next(found, None)
 
 
-def _of_row(row: int, problem: Problem, words: Words) -> Problem:
-    """The problem of one command of several: its row (the heading is row 1) is named."""
-    body, place = problem.body(words), f"{row} {problem.field or ''}".strip()
-    zh, en = "第{row}行：{reason}。{next_step}", "row {row}: {reason}. {next_step}"
-    error = FieldError(place, zh.format(row=row, **body["zh"]), en.format(row=row, **body["en"]))
-    return Problem(problem.slug, errors=[error], **problem.values)
+def errors_of(index: int, problem: Problem, words: Words) -> list[FieldError]:
+    """What is wrong with one of several commands: `commands.3.amount_cny`, counted from 0."""
+    place, body = f"commands.{index}.", problem.body(words)
+    zh = "{reason}。{next_step}".format(**body["zh"])
+    en = "{reason}. {next_step}".format(**body["en"])
+    errors = problem.errors or [FieldError(problem.field or "", zh, en)]
+    return [copy.replace(one, field=(place + one.field).rstrip(".")) for one in errors]
 
 
 def invalid(error: ValidationError, words: Words) -> Problem:

@@ -31,7 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
 
-from shared import contract, files, http, observe, problems, store, views
+from shared import contract, http, observe, problems, store, views
 from shared.access import Tokens
 from shared.config import Settings, settings
 from shared.consumer import Consumer
@@ -187,7 +187,6 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
         events = JSONResponse(contract.asyncapi(name, rt.settings.topic(name)))
         app.router.routes += [
             *http.routes(rt),
-            *files.routes(rt, document["components"]["schemas"]),
             Route(f"/{name}/events", events, methods=["GET"]),
         ]
     return app

@@ -341,7 +341,7 @@ class Writer:
         """The body that the caller gets, now and whenever the key is used again."""
         steps = asked.request.steps
         results = [self._result(step, item, known) for step in steps]
-        if len(steps) > 1:
+        if asked.request.together:
             body = {"count": len(results), "results": results}
             return Answer(200, msgspec.json.encode(body), None)
         created = steps[0].decision.creates and bool(item.events)

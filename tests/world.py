@@ -147,7 +147,7 @@ class Api:
         answer = await self.client.post(self.url(path), content=content, headers=asked)
         position = answer.json().get("position") if answer.is_success else None
         if position:
-            self.after[path.split("/")[1]] = position
+            self.after[position.partition(";")[0]] = position
         return answer
 
     async def do(self, person: str, path: str, body: Any = None, **more: Any) -> dict[str, Any]:

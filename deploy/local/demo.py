@@ -23,7 +23,7 @@ from deploy.local.scenario_ground import ADMINISTRATOR
 from deploy.local.scenario_plan import Plan, plan
 from deploy.local.scenario_run import Runner
 from deploy.local.scenario_story import Story
-from deploy.local.supervisor import ROOT, RUN, Stack, run
+from deploy.local.supervisor import PORTAL, ROOT, RUN, Stack, run
 from deploy.local.token import CLIENT, REDIRECT, SignInFailed, demo_password, fetch_token
 
 DEFAULT = Path("examples") / "zixing-2011.yaml"
@@ -117,12 +117,15 @@ def verdict(lines: list[Line], wrong: int, seconds: float) -> str:
 
 def farewell(stack: Stack, scenario: Scenario, planned: Plan) -> None:
     """Where to look and how to sign in, while everything stays up."""
-    docs = [[name, f"{url}/docs"] for name, url in stack.urls.items() if name != "provider"]
+    docs = [[name, f"{url}/docs"] for name, url in stack.urls.items() if name not in PORTAL]
     people = " ".join((ADMINISTRATOR, *(person.subject for person in scenario.people)))
     stack.say("\n接口文档 API documentation")
     for row in aligned(docs, right=()):
         stack.say(f"  {row}")
     stack.say(
+        "门户：表格 the portal: spreadsheets (须带令牌 with a token)\n"
+        f"  GET  {stack.urls['portal']}/portal/templates/RegisterCard.xlsx\n"
+        f"  POST {stack.urls['portal']}/portal/imports/RegisterCard\n"
         f"登录页 sign-in page\n  {stack.urls['provider']}/authorize?{SIGN_IN}\n"
         f"演示账号 demo users (密码 password: {demo_password(ADMINISTRATOR)})\n  {people}\n"
         "取令牌 a token\n  make token WHO=principal"

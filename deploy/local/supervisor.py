@@ -6,7 +6,7 @@
 Postgres, Kafka and the identity provider start at once, the services as soon as the first two
 answer. Start a Stack from the main thread: the kernel ends the children with the thread.
 """
-# ruff: noqa: ASYNC110, ASYNC240 - processes are polled; their files are tiny and local
+# ruff: noqa: ASYNC110 - processes are polled; their files are tiny and local
 
 import argparse
 import asyncio
@@ -24,7 +24,7 @@ from typing import Self
 
 import httpx
 
-from deploy.local import postgres as postgres_part
+from deploy.local.clean import clean
 from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
@@ -32,8 +32,10 @@ from deploy.local.process import Process, StartFailed, end_leftover, together
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".run"
-SERVICES = ("organisation", "procurement", "assets", "safety", "nutrition", "reporting")
-DATABASES = (*SERVICES, "integration", "portal")
+SERVICES = ("organisation", "procurement", "assets", "safety", "nutrition", "reporting", "portal")
+DATABASES = (*SERVICES, "integration")
+PORTAL = {"provider": "provider", "portal": "web"}
+"""What the portal's package runs as: each a process of its own, with its command."""
 ACCOUNTS = Path(__file__).with_name("accounts.toml")
 READY_S = 60.0
 BACKOFF_S, BACKOFF_MAX_S = 0.2, 10.0
@@ -211,9 +213,9 @@ class Stack:
         """Start the provider or a service and wait for its /ready."""
         begun = time.monotonic()
         tag = f"houqin={self.folder}:{name}"
-        module = ["services.portal", "provider"]
-        if name != "provider":
-            module = [self.modules.format(name)]
+        module = [self.modules.format(name)]
+        if name in PORTAL:
+            module = ["services.portal", PORTAL[name]]
         process = Process(
             name=name,
             # -X is for options of one's own: here it marks the process as this instance's.
@@ -267,6 +269,7 @@ class Stack:
 
     def _environment(self, name: str) -> dict[str, str]:
         issuer, state = self.urls["provider"], self.folder / "state" / name
+        services = (f"{one}={self.urls[one]}" for one in self.services if one not in PORTAL)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         own = {
             "PYTHONPATH": str(ROOT),
@@ -283,6 +286,7 @@ class Stack:
             "HOUQIN_TOPIC_PREFIX": "houqin",
             "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
             "HOUQIN_STATE": str(state),
+            "HOUQIN_SERVICES": " ".join(services),
         }
         if name in self.dsns:
             own["HOUQIN_DATABASE"] = self.dsns[name]
@@ -351,30 +355,6 @@ async def _on_terminal_closed(hang_up: Callable[[int], None]) -> None:
     hang_up(signal.SIGHUP)
 
 
-def clean(run_folder: Path = RUN) -> int:
-    """Delete the state of every instance that is not in use; the downloads are kept."""
-    in_use = 0
-    for folder in sorted(path.parent for path in run_folder.glob("*/lock")):
-        try:
-            hold = Hold(folder)
-        except InUse as problem:
-            in_use += 1
-            print(problem, file=sys.stderr)
-            continue
-        asyncio.run(_clean_one(folder))
-        hold.release()
-    return min(1, in_use)
-
-
-async def _clean_one(folder: Path) -> None:
-    for pid_file in (folder / "pids").glob("*.json"):
-        await end_leftover(pid_file)
-    postgres_part.remove(folder)
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    folder.rmdir()
-
-
 async def up(options: argparse.Namespace) -> int:
     """Start the stack, print where everything is, and keep it until told to stop."""
     begun = time.monotonic()
@@ -394,7 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--services", nargs="*", default=SERVICES)
     parser.add_argument("--verbose", action="store_true", help="show the logs on screen")
     options = parser.parse_args(arguments)
-    return clean() if options.action == "clean" else run(up(options))
+    return clean(RUN) if options.action == "clean" else run(up(options))
 
 
 if __name__ == "__main__":

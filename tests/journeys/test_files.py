@@ -1,4 +1,4 @@
-"""Files through the public API: the tree and the cards, all or nothing, errors by cell."""
+"""Files through the portal: the tree and the cards, all or nothing, errors by cell."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def send(
     )
 
 
-UNITS, CARDS = "/organisation/imports/RegisterUnit", "/assets/imports/RegisterCard"
+UNITS, CARDS = "/portal/imports/RegisterUnit", "/portal/imports/RegisterCard"
 
 
 @pytest.mark.parametrize(
@@ -117,21 +117,22 @@ async def test_one_refused_row_and_nothing_is_written(world: World) -> None:
         for query in ({}, {"dry_run": "1"}):
             answer = await send(world, "county-officer", UNITS, as_csv(rows), **query)
             body = is_problem(answer, 422, "code_not_of_parent")
-            assert body["errors"][0]["field"].startswith("5")
-            assert body["errors"][0]["zh"].startswith("第5行")
+            (error,) = body["errors"]
+            assert error["field"].startswith("5 ")
+            assert error["zh"].startswith("第5行：") and error["en"].startswith("row 5: ")
         foreign = await send(world, "other-officer", UNITS, as_csv(tree("431081205", 60_040)))
         is_problem(foreign, 403, "forbidden")
         is_problem(
             await send(world, "county-officer", UNITS, b"PK\x03\x04 broken"), 400, "file_unreadable"
         )
-        unknown = await send(world, "county-officer", "/organisation/imports/Nothing", b"a,b")
+        unknown = await send(world, "county-officer", "/portal/imports/Nothing", b"a,b")
         is_problem(unknown, 422, "command_unknown", "command")
 
 
 async def test_cards_from_the_template(world: World) -> None:
     """The template as it is downloaded, filled in, sent back: cards, list and figure."""
     api = world.api
-    given = await api.get("keeper", "/assets/templates/RegisterCard.xlsx")
+    given = await api.get("keeper", "/portal/templates/RegisterCard.xlsx")
     assert given.status_code == 200
     book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(given.content))
     (heading,) = book.get_sheet_by_index(0).to_python()
@@ -164,4 +165,28 @@ async def test_cards_from_the_template(world: World) -> None:
     cards = await api.pages("keeper", "/assets/cards", q="IMP-")
     assert sorted(row["tag"] for row in cards) == [f"IMP-{n}" for n in range(1, 6)]
     again = await send(world, "keeper", CARDS, sheet(card("IMP-1")))
-    assert again.json()["events"] == [], "one row that is so already"
+    (one,) = again.json()["results"]
+    assert one["events"] == [], "one row that is so already"
+
+
+async def test_what_a_file_brings_is_waited_for_as_anything_else(world: World) -> None:
+    """The position of the answer names the service that has entered it."""
+    answer = await send(world, "county-officer", UNITS, as_csv(tree("431081206", 60_050)))
+    assert answer.json()["position"].startswith("organisation;")
+    await world.known()
+    shown = await world.api.read("county-officer", "/organisation/units", q="小学60050")
+    assert [row["code"] for row in shown["items"]] == ["2143060050"]
+
+
+async def test_the_service_in_charge_is_away_for_a_moment(world: World) -> None:
+    """Nothing is lost: it is said, in both languages, and the same file is taken once it is back."""
+    content, key = as_csv(tree("431081207", 60_060)), uuid4().hex
+    await world.stack.halt("organisation")
+    try:
+        answer = await send(world, "county-officer", UNITS, content, key=key)
+        is_problem(answer, 503, "service_away")
+        assert answer.headers["retry-after"]
+    finally:
+        await world.stack.resume("organisation")
+    made = await world.api.do("county-officer", UNITS, content=content, key=key)
+    assert made["count"] == 5

@@ -18,14 +18,13 @@ from services.organisation.unit.register import RegisterUnit, UnitLevel
 from shared import views
 from shared.config import Settings
 from shared.decide import Request, Step
-from shared.imports import steps
 from shared.kernel import Aggregate, Command, Creation, Refused
 from shared.organisation import Role
 from shared.runtime import Runtime
 from shared.service import running
 from shared.writer import Answer
 from tests.organisation.test_import_tree import TREE
-from tests.services import sheet
+from tests.services import steps
 from tests.shared.wire import until
 
 pytestmark = pytest.mark.stack
@@ -62,8 +61,8 @@ async def rows_of(rt: Runtime, name: str, scope: str = "*") -> list[dict[str, An
 
 
 async def plant(rt: Runtime) -> None:
-    rows = steps(sheet(organisation, RegisterUnit), TREE.encode(), rt.words)
-    await rt.writer.ask(Request(rows, "administrator"))
+    rows = steps(organisation, RegisterUnit, TREE.encode())
+    await rt.writer.ask(Request(rows, "administrator", together=True))
     # Units come over several partitions: a child may be known before its parents.
     await until(lambda: all(rt.directory.unit(row.stream) is not None for row in rows))
 
@@ -139,8 +138,8 @@ async def test_a_unit_registered_is_in_the_very_next_list(config: Settings) -> N
     """Without a worker: nothing comes back through Kafka."""
     settings = config.model_copy(update={"administrators": "administrator"})
     async with running(organisation, settings, "api") as rt:
-        rows = steps(sheet(organisation, RegisterUnit), TREE.encode(), rt.words)
-        await rt.writer.ask(Request(rows, "administrator"))
+        rows = steps(organisation, RegisterUnit, TREE.encode())
+        await rt.writer.ask(Request(rows, "administrator", together=True))
         town, opens = units.id_of("420528100"), date.today() + timedelta(days=90)
         planned = RegisterUnit(
             organisation=town, code="2142000002", name="新校", level=UnitLevel.SCHOOL, since=opens

@@ -166,7 +166,7 @@ class Desk:
         await self.rt.directory.posts_of(person)
         operation = steps[0].decision.name
         named = Key(person, key, operation, body) if key else None
-        return await self.rt.writer.ask(Request(list(steps), person), named)
+        return await self.rt.writer.ask(Request(list(steps), person, len(steps) > 1), named)
 
     async def open(self, command: Creation, **more: Any) -> UUID:
         """Sends a creation and returns the id of what it made."""

@@ -120,14 +120,19 @@ def test_values_are_named_by_their_labels() -> None:
     assert "县" in texts["zh"]["reason"] and "County" in texts["en"]["reason"]
 
 
-def test_one_of_several_commands_is_named_by_its_row() -> None:
+def test_one_of_several_commands_is_named() -> None:
     refused = StepRefused(2)
     refused.__cause__ = Refused("budget_line_unknown", field="line", line="Z")
     problem = problem_of(refused, WORDS)
     assert problem is not None and (problem.slug, problem.status) == ("budget_line_unknown", 422)
     (error_,) = body_of(problem)["errors"]
-    assert error_["field"] == "4 line", "the heading is row 1"
-    assert error_["zh"].startswith("第4行") and error_["en"].startswith("row 4: ")
+    assert error_["field"] == "commands.2.line", "as a wrong field of it would be"
+    advice = WORDS.refusal("budget_line_unknown").next_step
+    assert advice.zh in error_["zh"] and advice.en in error_["en"], "and what to do"
+    refused.__cause__ = Refused("posts_too_old")
+    problem = problem_of(refused, WORDS)
+    assert problem is not None and problem.status == 503
+    assert [one["field"] for one in body_of(problem)["errors"]] == ["commands.2"]
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
