@@ -31,7 +31,7 @@ from shared.directory_events import (
     directory_events,
     evolve,
 )
-from shared.effect import Plain
+from shared.effect import Handler
 from shared.envelope import Delivered, Unappliable
 from shared.fields import business_day
 from shared.organisation import HeldPost, Level, Role, Unit
@@ -100,21 +100,26 @@ _staff = msgspec.json.Decoder(StaffCopy)
 def directory_consumer(pool: asyncpg.Pool[asyncpg.Record], config: Settings) -> Consumer:
     """The consumer that keeps the local copy; every service has one, organisation too."""
     topics = [config.topic("organisation")]
-    return Consumer(CONSUMER, pool, config, topics, Plain(apply_directory, directory_events))
+    return Consumer(CONSUMER, pool, config, topics, Copying())
 
 
-async def apply_directory(connection: Connection, events: list[Delivered]) -> None:
-    """Moves the local copy by a batch of organisation's events."""
-    documents = await documents_of(connection, {event.recorded.stream for event in events})
-    for delivered in events:
-        stream = delivered.recorded.stream
-        event = delivered.decode(directory_events[delivered.type])
-        try:
-            documents[stream] = evolve(documents.get(stream), event)
-        except LookupError as error:
-            reason = f"{delivered.type} of something unknown: {error} of {stream}"
-            raise Unappliable(delivered, reason) from error
-    await keep(connection, documents)
+class Copying(Handler):
+    """Moves the local copy by batches of organisation's events."""
+
+    wanted = frozenset(directory_events)
+
+    async def commit(self, connection: Connection, prepared: list[Delivered]) -> None:
+        """Folds the documents of the streams concerned, and keeps them."""
+        documents = await documents_of(connection, {event.recorded.stream for event in prepared})
+        for delivered in prepared:
+            stream = delivered.recorded.stream
+            event = delivered.decode(directory_events[delivered.type])
+            try:
+                documents[stream] = evolve(documents.get(stream), event)
+            except LookupError as error:
+                reason = f"{delivered.type} of something unknown: {error} of {stream}"
+                raise Unappliable(delivered, reason) from error
+        await keep(connection, documents)
 
 
 async def documents_of(connection: Connection, streams: Iterable[UUID]) -> dict[UUID, Document]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -62,8 +62,6 @@ where c.consumer = $1 and c.topic = t.topic and c.partition = t.partition and c.
 
 RACES = (Conflict, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
-type Apply = Callable[[Connection, list[Delivered]], Awaitable[None]]
-
 
 class Handler:
     """What a consumer does with events.
@@ -88,17 +86,6 @@ class Handler:
 
     def committed(self) -> None:
         """Told after each transaction."""
-
-
-class Plain(Handler):
-    """A handler that only writes: `apply(connection, events)`."""
-
-    def __init__(self, apply: Apply, wanted: Iterable[str] | None = None) -> None:
-        self.apply, self.wanted = apply, None if wanted is None else frozenset(wanted)
-
-    async def commit(self, connection: Connection, prepared: list[Delivered]) -> None:
-        """Applies the events."""
-        await self.apply(connection, prepared)
 
 
 class Overtaken(Exception):  # noqa: N818 - says what it is

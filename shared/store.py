@@ -146,6 +146,18 @@ join unnest($2::text[], $3::text[]) as t(subject, key)
   on i.subject = t.subject and i.key = t.key
 """
 
+# The event at a snapshot's own version comes with it, and only lends its envelope.
+_FOLD = """
+select h.aggregate, case when e.version = s.version then s.state end as snapshot,
+       e.id, e.stream, e.version, e.type, e.data, e.organisation, e.actor, e.occurred_at,
+       e.recorded_at
+from head h
+left join snapshot s on s.stream = h.stream and s.code = any($2)
+join event e on e.stream = h.stream and e.version >= coalesce(s.version, 1)
+where h.stream = any($1)
+order by e.stream, e.version
+"""
+
 
 async def migrate(pool: asyncpg.Pool[asyncpg.Record], folders: Sequence[Path]) -> None:
     """Applies every numbered SQL file not yet applied, one process at a time."""
@@ -211,43 +223,21 @@ async def fold(
     connection: Connection, aggregates: dict[str, Aggregate], streams: Sequence[UUID]
 ) -> dict[UUID, Stream]:
     """Streams folded from their snapshot (if it is of today's code) and the events after it."""
-    states: dict[UUID, tuple[int, Any]] = {}
-    for row in await connection.fetch(
-        "select s.*, h.aggregate from snapshot s join head h using (stream)"
-        " where s.stream = any($1)",
-        streams,
-    ):
-        aggregate = aggregates[row["aggregate"]]
-        if row["code"] == code_of(aggregate):
-            state = msgspec.json.decode(row["state"], type=aggregate.state)
-            states[row["stream"]] = (row["version"], state)
-    rows = await connection.fetch(
-        "select h.aggregate, e.id, e.stream, e.version, e.type, e.data, e.organisation, e.actor,"
-        " e.occurred_at, e.recorded_at from unnest($1::uuid[], $2::int[]) as t(stream, since)"
-        " join head h on h.stream = t.stream"
-        " join event e on e.stream = t.stream and e.version >= t.since"
-        " order by e.stream, e.version",
-        streams,
-        [states.get(stream, (1, None))[0] for stream in streams],
-    )
+    codes = [code_of(aggregate) for aggregate in aggregates.values()]
     found: dict[UUID, Stream] = {}
-    for row in rows:
-        found[row["stream"]] = _step(aggregates[row["aggregate"]], row, states)
+    for row in await connection.fetch(_FOLD, streams, codes):
+        id_, aggregate = row["stream"], aggregates[row["aggregate"]]
+        if row["snapshot"] is not None:
+            state = msgspec.json.decode(row["snapshot"], type=aggregate.state)
+        else:
+            before = found[id_].state if id_ in found else None
+            state = aggregate.evolve(before, decode(aggregate, row["type"], row["data"]))
+        last = Recorded(
+            id=row["id"], stream=id_, version=row["version"], organisation=row["organisation"],
+            actor=row["actor"], occurred_at=row["occurred_at"], recorded_at=row["recorded_at"],
+        )  # fmt: skip
+        found[id_] = Stream(id_, aggregate.name, last.organisation, last.version, state, last)
     return found
-
-
-def _step(aggregate: Aggregate, row: asyncpg.Record, states: dict[UUID, tuple[int, Any]]) -> Stream:
-    """The stream after one more row; the row at a snapshot's own version only lends envelope."""
-    version, state = states.get(row["stream"], (0, None))
-    if row["version"] > version:
-        state = aggregate.evolve(state, decode(aggregate, row["type"], row["data"]))
-        states[row["stream"]] = (row["version"], state)
-    last = Recorded(
-        id=row["id"], stream=row["stream"], version=row["version"],
-        organisation=row["organisation"], actor=row["actor"],
-        occurred_at=row["occurred_at"], recorded_at=row["recorded_at"],
-    )  # fmt: skip
-    return Stream(row["stream"], aggregate.name, row["organisation"], row["version"], state, last)
 
 
 @cache

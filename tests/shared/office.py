@@ -19,7 +19,7 @@ import msgspec
 
 from shared.config import Settings
 from shared.decide import Request, Step
-from shared.directory import CONSUMER, apply_directory
+from shared.directory import CONSUMER, Copying
 from shared.directory_events import StaffAppointed, UnitRegistered
 from shared.envelope import Delivered, encode, key_of
 from shared.kernel import Command, Creation, Foreign, Service
@@ -72,7 +72,7 @@ class Copy:
     async def tell(self, *events: tuple[UUID, Foreign]) -> None:
         delivered = [self._delivered(stream, event) for stream, event in events]
         async with self.pool.acquire() as connection, connection.transaction():
-            await apply_directory(connection, delivered)
+            await Copying().commit(connection, delivered)
         await self.grow_old(0)
 
     async def grow_old(self, seconds: float) -> None:

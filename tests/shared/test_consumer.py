@@ -12,11 +12,12 @@ from aiokafka import TopicPartition
 
 from shared.config import Settings
 from shared.consumer import position_reached
-from shared.effect import Batch, Effect, Handler, Mark, Overtaken, Plain
+from shared.effect import Batch, Effect, Handler, Mark, Overtaken
 from shared.envelope import Delivered, partition_of
 from shared.store import Conflict, Connection
 from tests.shared.wire import (
     SERVICE,
+    Plain,
     caught_up,
     consuming,
     delete_before,

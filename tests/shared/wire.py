@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from shared import store
 from shared.config import Settings
 from shared.consumer import Consumer
-from shared.effect import Plain
+from shared.effect import Handler
 from shared.envelope import Delivered, Position, encode, key_of, partition_of
 from shared.relay import ensure_topics
 from shared.store import Connection, NewEvent
@@ -27,6 +27,8 @@ from tests.conftest import ROOT
 
 SERVICE = "procurement"
 NOW = datetime(2026, 9, 7, 8, 0, tzinfo=UTC)
+
+type Apply = Callable[[Connection, list[Delivered]], Awaitable[None]]
 
 
 async def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
@@ -202,6 +204,16 @@ async def note(connection: Connection, events: Sequence[Delivered]) -> None:
         "insert into effect (organisation, what) values ($1, $2)",
         [(event.recorded.organisation, event.decode(_decoder).what) for event in events],
     )
+
+
+class Plain(Handler):
+    """A handler that only writes: `apply(connection, events)`."""
+
+    def __init__(self, apply: Apply, wanted: Iterable[str] | None = None) -> None:
+        self.apply, self.wanted = apply, None if wanted is None else frozenset(wanted)
+
+    async def commit(self, connection: Connection, prepared: list[Delivered]) -> None:
+        await self.apply(connection, prepared)
 
 
 def notes(

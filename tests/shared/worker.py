@@ -9,9 +9,8 @@ import asyncpg
 
 from shared.config import settings
 from shared.consumer import Consumer
-from shared.effect import Plain
 from shared.relay import Relay
-from tests.shared.wire import SERVICE, note
+from tests.shared.wire import SERVICE, Plain, note
 
 
 async def main(role: str) -> None:
