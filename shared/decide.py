@@ -171,7 +171,7 @@ class Run:
         place = unit
         if decision.at is not None:
             state = stream.state if stream else None
-            id_ = From(decision.at).locate(step.command, state, _nobody(step))
+            id_ = From(decision.at).locate(step.command, state)
             place = self.unit_of(id_, step) if id_ else unit
         # A post must be held now: a late entry must not revive one that has ended.
         day = business_day(self.request.now)
@@ -275,9 +275,3 @@ def _owner(step: Step, stream: Stream | None) -> UUID:
         return stream.organisation
     assert isinstance(step.command, Creation), "only a creation starts a stream"
     return step.command.organisation
-
-
-def _nobody(step: Step) -> By:
-    """For locating a unit before it is known who may: only ids are looked at."""
-    moment = datetime.min.replace(tzinfo=UTC)
-    return By(person="", id=step.stream, unit=step.stream, at=moment, now=moment)

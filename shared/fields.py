@@ -30,6 +30,13 @@ def _decimal(value: Any) -> Any:
     raise ValueError("decimal_as_text")
 
 
+Exact = Annotated[Decimal, BeforeValidator(_decimal)]
+"""A decimal as it was written: a string or an integer, never a float."""
+
+Yuan = Annotated[Exact, Field(max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})]
+"""Money in yuan and fen."""
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("blank")
@@ -37,33 +44,23 @@ def _not_blank(value: str) -> str:
 
 
 type Money = Annotated[
-    Decimal,
-    BeforeValidator(_decimal),
-    Field(ge=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"}),
+    Exact, Field(ge=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})
 ]
-"""An amount in yuan, at least 0, two decimals; sent as a string or an integer, never a float."""
+"""An amount in yuan, at least 0, two decimals."""
 
 type PositiveMoney = Annotated[
-    Decimal,
-    BeforeValidator(_decimal),
-    Field(gt=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"}),
+    Exact, Field(gt=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})
 ]
 """An amount in yuan above 0."""
 
-type Quantity = Annotated[
-    Decimal,
-    BeforeValidator(_decimal),
-    Field(gt=0, max_digits=14, decimal_places=3),
-]
+type Quantity = Annotated[Exact, Field(gt=0, max_digits=14, decimal_places=3)]
 """A quantity above 0 in the unit named beside it, three decimals."""
 
 type Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A number of pieces, at least 1."""
 
 type Weight = Annotated[
-    Decimal,
-    BeforeValidator(_decimal),
-    Field(gt=0, max_digits=12, decimal_places=1, json_schema_extra={"x-unit": "g"}),
+    Exact, Field(gt=0, max_digits=12, decimal_places=1, json_schema_extra={"x-unit": "g"})
 ]
 """A weight in grams, above 0."""
 

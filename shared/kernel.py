@@ -55,9 +55,9 @@ class From:
     a function (command, state, by) -> id, ids or None.
     """
 
-    source: str | Callable[[Any, Any, By], Any]
+    source: str | Callable[[Any, Any, Any], Any]
 
-    def locate(self, command: Command, state: Any, by: By) -> Any:
+    def locate(self, command: Command, state: Any, by: By | None = None) -> Any:
         """The id (or ids) of the fact, or None where there is none to load."""
         if callable(self.source):
             return self.source(command, state, by)

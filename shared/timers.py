@@ -83,19 +83,15 @@ def due_parts(
     already gets `grace_s`: the record that fulfils it may be in the same late batch.
     """
     now = datetime.now(UTC)
-    due: list[tuple[UUID, str, datetime]] = []
-    past: list[UUID] = []
-    for name, streams in moved.items():
-        timer = aggregates[name].timer
-        if timer is None or timer.timer is None:
-            continue
-        for stream in streams:
-            at = timer.timer(stream.state)
-            if at is None:
-                past.append(stream.id)
-            else:
-                late = now + timedelta(seconds=grace_s)
-                due.append((stream.id, name, late if at <= now else at))
+    late = now + timedelta(seconds=grace_s)
+    moments = [
+        (stream.id, name, timer.timer(stream.state))
+        for name, streams in moved.items()
+        if (timer := aggregates[name].timer) and timer.timer
+        for stream in streams
+    ]
+    past = [id_ for id_, _, at in moments if at is None]
+    due = [(id_, name, late if at <= now else at) for id_, name, at in moments if at]
     made = [Part("delete from due where stream = any({0}::uuid[])", (past,))] if past else []
     if due:
         made.append(Part(_SET, tuple(list(column) for column in zip(*due, strict=True))))
