@@ -125,9 +125,8 @@ def placed(aggregate: Aggregate, at: str) -> Placed:
     id_ = derived_id(f"access:{aggregate.name}:{at}")
     match at:
         case "unit":  # of a unit: itself, though its parent owns it
-            return Placed(
-                aggregate, SCHOOL, UNITS["town"], {"code": "school", "level": Level.SCHOOL}
-            )
+            named = {"code": "school", "level": Level.SCHOOL, "parent": UNITS["town"]}
+            return Placed(aggregate, SCHOOL, UNITS["town"], named)
         case "above":
             return Placed(aggregate, UNITS["campus"], SCHOOL, {"code": "campus"})
         case "":
