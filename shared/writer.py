@@ -95,8 +95,10 @@ class Writer:
                 async with self.pool.acquire() as connection:
                     while group is not None:
                         await self._settle(connection, group)
+                        group = None  # whatever fails from here on is not its fault
                         await asyncio.sleep(0)  # who has just been answered may ask again
-                        group = None if connection.is_closed() else self._queue.take()
+                        if not connection.is_closed():
+                            group = self._queue.take()
             except Exception as error:  # noqa: BLE001 - no connection: each asker is told
                 if group is not None:
                     self._queue.let_go(group)
