@@ -72,13 +72,9 @@ type Outcome = Event | Send | Iterable[Event | Send] | None
 
 def outcome(result: Outcome) -> list[Event | Send]:
     """A decision's result as a list, in order."""
-    match result:
-        case None:
-            return []
-        case Event() | Send():
-            return [result]
-        case _:
-            return list(result)
+    if result is None:
+        return []
+    return [result] if isinstance(result, Event | Send) else list(result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,9 +275,7 @@ async def append(
     text, arguments = _statement(events, in_order, keys, parts)
     try:
         rows = await connection.fetch(text, *arguments)
-    except asyncpg.RaiseError as error:
-        raise Conflict from error
-    except asyncpg.DeadlockDetectedError as error:
+    except (asyncpg.RaiseError, asyncpg.DeadlockDetectedError) as error:
         raise Conflict from error
     return {row[0]: (row[1], row[2]) for row in rows if row[0] is not None}
 
