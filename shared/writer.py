@@ -342,7 +342,10 @@ class Writer:
     def _answer(self, asked: Asked, item: Decided, known: Known) -> Answer:
         """The body that the caller gets, now and whenever the key is used again."""
         steps = asked.request.steps
-        results = [self._result(step, item, known) for step in steps]
+        made: dict[UUID, list[UUID]] = defaultdict(list)
+        for event in item.events:
+            made[event.stream].append(event.id)
+        results = [self._result(step, item, known, made[step.stream]) for step in steps]
         if asked.request.together:
             body = {"count": len(results), "results": results}
             return Answer(200, msgspec.json.encode(body), None)
@@ -351,11 +354,12 @@ class Writer:
         etag = stream.version if stream else 0
         return Answer(201 if created else 200, msgspec.json.encode(results[0]), etag)
 
-    def _result(self, step: Step, item: Decided, known: Known) -> dict[str, object]:
+    def _result(
+        self, step: Step, item: Decided, known: Known, events: Sequence[UUID]
+    ) -> dict[str, object]:
         stream = known.get(step.stream, item)
         if stream is None:
             return {"id": step.stream, "version": 0, "events": []}
-        events = [event.id for event in item.events if event.stream == stream.id]
         result: dict[str, object] = {
             "id": stream.id, "version": stream.version, "events": events,
         }  # fmt: skip
