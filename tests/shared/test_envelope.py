@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -122,15 +121,3 @@ def test_data_of_another_shape_cannot_be_applied() -> None:
         event.decode(msgspec.json.Decoder(Wanted))
     assert caught.value.delivered is event
     assert "GoodsAccepted" in caught.value.reason
-
-
-def test_decoding_is_fast_enough_for_the_projections() -> None:
-    """4 µs a message is the aim; the limit here only catches a slip by an order of magnitude."""
-    messages = [Message(tuple(encode(row(), b"/houqin/procurement", 1))) for _ in range(5_000)]
-    best = 1.0
-    for _ in range(3):
-        begun = time.perf_counter()
-        for message in messages:
-            Delivered(message)
-        best = min(best, time.perf_counter() - begun)
-    assert best / len(messages) < 40e-6
