@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from shared.decide import StepRefused
+from shared.effect import transient
 from shared.kernel import Refused
 from shared.store import Conflict
 from shared.words import SHARED, Word, Words, read
@@ -83,16 +84,6 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
     return Response(content, problem.status, headers, "application/problem+json")
 
 
-FORESEEN = (
-    (Conflict, "conflict"),
-    (asyncpg.PostgresConnectionError, "outcome_unknown"),
-    (asyncpg.InterfaceError, "outcome_unknown"),
-    (OSError, "outcome_unknown"),
-    (asyncpg.DataError, "filter_malformed"),
-)
-"""The slug of what says no without words of its own."""
-
-
 def problem_of(error: BaseException, words: Words) -> Problem | None:
     """The problem that an error stands for; None for one that nobody foresaw."""
     match error:
@@ -106,9 +97,14 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
                 return None
             errors = errors_of(error.index, problem, words)
             return Problem(problem.slug, errors=errors, **problem.values)
+        case Conflict():
+            return Problem("conflict")
+        case asyncpg.DataError():
+            return Problem("filter_malformed")
+        case Exception() if transient(error):
+            return Problem("outcome_unknown")
         case _:
-            found = (Problem(slug) for kind, slug in FORESEEN if isinstance(error, kind))
-            return next(found, None)
+            return None
 
 
 def errors_of(index: int, problem: Problem, words: Words) -> list[FieldError]:

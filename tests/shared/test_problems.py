@@ -88,6 +88,9 @@ def test_errors_become_their_problems() -> None:
         (ConnectionResetError(), "outcome_unknown", 503, None),
         (asyncpg.ConnectionDoesNotExistError(), "outcome_unknown", 503, None),
         (asyncpg.InterfaceError("closed"), "outcome_unknown", 503, None),
+        (asyncpg.AdminShutdownError(), "outcome_unknown", 503, None),
+        (asyncpg.CannotConnectNowError(), "outcome_unknown", 503, None),
+        (asyncpg.DiskFullError(), "outcome_unknown", 503, None),
         (asyncpg.InvalidTextRepresentationError(), "filter_malformed", 400, None),
     ]
     for error, slug, status, field in cases:
