@@ -137,8 +137,9 @@ class Writer:
         if known is not None:
             requests = [asked.request for asked in group.asked]
             outcomes = await self.decide(connection, requests, known, group)
-            moved = [o.touched.keys() for o in outcomes if isinstance(o, Decided)]
-            if known.recalled <= set().union(*moved):
+            moved = [made.touched for made in outcomes if isinstance(made, Decided)]
+            # A no is not proved by any write: its key may be one that was used before.
+            if len(moved) == len(outcomes) and known.recalled <= set().union(*moved):
                 with contextlib.suppress(store.Conflict):  # the log says by whom
                     await self._finish(connection, group.asked, outcomes, known)
                     return

@@ -199,6 +199,19 @@ async def test_one_key_is_one_effect_whoever_takes_it(desk: Desk, second: Desk, 
     assert len(await log_of(pool, stream)) == 11
 
 
+async def test_a_repeated_key_is_answered_whatever_comes_beside_it(desk: Desk, pool: Pool) -> None:
+    stream = await desk.open(OpenTally(organisation=SCHOOL, name="a"))
+    first = await desk.ask(RaiseTally(), stream, key="k", expected=1)
+    for n in range(4):  # its version is stale by now, and what moves the stream is asked with it
+        again = desk.ask(RaiseTally(), stream, key="k", expected=1)
+        other = desk.ask(RaiseTally(), stream, key=f"o{n}")
+        asked = (again, other) if n % 2 else (other, again)
+        repeated, _ = sorted(await settled(*asked), key=lambda one: getattr(one, "etag", 0) or 0)
+        assert isinstance(repeated, Answer) and repeated.replayed, repeated
+        assert repeated.content == first.content
+    assert len(await log_of(pool, stream)) == 6
+
+
 async def test_a_key_stands_for_one_command_only(desk: Desk, pool: Pool) -> None:
     stream = await desk.open(OpenTally(organisation=SCHOOL, name="a"))
     await desk.ask(RaiseTally(), stream, key="k", body=b"1")
