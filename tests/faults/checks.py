@@ -21,7 +21,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.faults.workload import SERVICE, Asked
-from tests.world import World
+from tests.world import LISTS, World
 
 HEAL_S = 30.0
 """I7: so long after a fault everything has caught up."""
@@ -250,7 +250,7 @@ async def i5(world: World, topics: dict[str, Topic]) -> None:
             place = (topic.name, message.partition)
             last[place] = max(message.position, last.get(place, (0, 0)))
     deadline = time.monotonic() + HEAL_S
-    for service in world.stack.services:
+    for service in LISTS:
         pool = await world.pool(service)
         while True:
             rows = await pool.fetch(
