@@ -62,7 +62,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         batch: int = 5_000,
         check_s: float = 0.5,
-        stall_s: float = 30.0,
+        stall_s: float = 15.0,
     ) -> None:
         self.name, self.pool, self.config, self.topics = name, pool, config, list(topics)
         self.batch, self.check_s, self.stall_s = batch, check_s, stall_s
