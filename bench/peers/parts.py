@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import kafka
@@ -45,11 +46,20 @@ def _said(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The user's, less what says of another environment and would lead pip or Java elsewhere."""
+    ignored = (
+        "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER",
+        "CLASSPATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS",
+    )  # fmt: skip
+    kept = {name: value for name, value in os.environ.items() if name not in ignored}
+    return {**kept, **(more or {})}
+
+
 def _run(*command: str | Path) -> None:
-    # What the user's shell says of another environment must not lead pip elsewhere.
-    ignored = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER")
-    env = {name: value for name, value in os.environ.items() if name not in ignored}
-    subprocess.run([str(part) for part in command], env=env, check=True, stdout=sys.stderr)
+    subprocess.run(
+        [str(part) for part in command], env=environment(), check=True, stdout=sys.stderr
+    )
 
 
 def python() -> Path:
@@ -83,9 +93,13 @@ def jars() -> dict[str, Path]:
     ]
     if missing:
         base = kafka.maven_base()
-        _said(f"下载对照组：{len(missing)} 个文件 · fetching the peers, {len(missing)} files: {base}")
+        _said(
+            f"下载对照组：{len(missing)} 个文件 · fetching the peers, {len(missing)} files: {base}"
+        )
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            jobs = [pool.submit(kafka.fetch_jar, base, path, sha, jar) for sha, path, jar in missing]
+            jobs = [
+                pool.submit(kafka.fetch_jar, base, path, sha, jar) for sha, path, jar in missing
+            ]
             for job in jobs:
                 job.result()
     return {path.split("/")[-3]: jar for _, path, jar in wanted}
