@@ -43,6 +43,8 @@ import org.apache.kafka.streams.state.Stores;
  * of it: the rows are written just before that transaction commits, as absolute values, so that a
  * crash between the two writes them again. Until then a reader may see rows of events that Kafka
  * does not yet hold for counted, and there is no offset in Postgres that says how far they are.
+ * When partitions move to another thread or process, Kafka commits first and the rows follow: a
+ * crash just then leaves rows behind until their next event.
  */
 public final class DailyTotals {
     private static final ZoneOffset CHINA = ZoneOffset.ofHours(8);
@@ -80,6 +82,7 @@ public final class DailyTotals {
 
     /** Adds to a store and to the rows to be written; writes them before each commit. */
     private abstract static class Adding<K, V> implements Processor<K, V, Place, Totals> {
+        private static final long LOOK_MS = 20;
         private final String name;
         private final long commitMs;
         protected ProcessorContext<Place, Totals> context;
@@ -94,14 +97,16 @@ public final class DailyTotals {
         public void init(ProcessorContext<Place, Totals> given) {
             context = given;
             store = given.getStateStore(name);
-            // A commit follows at once and takes all tasks of the thread, as the rows do.
+            Rows.mine().join(given);
             given.schedule(
-                Duration.ofMillis(commitMs),
+                Duration.ofMillis(LOOK_MS),
                 PunctuationType.WALL_CLOCK_TIME,
-                time -> {
-                    Rows.mine().flush();
-                    given.commit();
-                });
+                time -> Rows.mine().flushIfDue(time, commitMs));
+        }
+
+        @Override
+        public void close() {
+            Rows.mine().leave(context);
         }
 
         protected Totals add(Place place, Totals more) {

@@ -7,8 +7,11 @@ import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.time.LocalDate;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
 
 /**
  * The rows that a thread has changed since it last wrote them, each only as it is now, and how they
@@ -27,7 +30,9 @@ final class Rows {
 
     private final Map<Place, Totals> schools = new HashMap<>();
     private final Map<Place, Totals> counties = new HashMap<>();
+    private final Set<ProcessorContext<?, ?>> tasks = new HashSet<>();
     private final Connection connection;
+    private long flushedAt;
     private long schoolEvents;
     private long countyEvents;
 
@@ -63,8 +68,30 @@ final class Rows {
         countyEvents++;
     }
 
-    /** Writes what has changed; to be followed by Kafka's commit of what it came from. */
-    void flush() {
+    void join(ProcessorContext<?, ?> task) {
+        tasks.add(task);
+    }
+
+    /** A task goes to another thread, which must not be overtaken by rows from here. */
+    void leave(ProcessorContext<?, ?> task) {
+        tasks.remove(task);
+        flush();
+    }
+
+    /**
+     * Writes what has changed if that is due. The thread's next step, before any other event, is
+     * then to commit: all of its tasks, as their rows are written together.
+     */
+    void flushIfDue(long now, long intervalMs) {
+        if (now - flushedAt < intervalMs) {
+            return;
+        }
+        flushedAt = now;
+        flush();
+        tasks.forEach(ProcessorContext::commit);
+    }
+
+    private void flush() {
         if (schools.isEmpty() && counties.isEmpty()) {
             return;
         }
