@@ -45,14 +45,15 @@ async def ran(stack: Stack, commands: Sequence[Sequence[str | Path]], events: in
         )
         for command in commands
     ]  # fmt: skip
+    told: list[dict[str, Any]] = []
     try:
         async with asyncio.timeout(PATIENCE_S):
-            told = await asyncio.gather(*(_told(child) for child in children))
+            told = list(await asyncio.gather(*(_told(child) for child in children)))
         cpu_s = sum(_seconds(psutil.Process(child.pid)) for child in children)
         all_cpu_s = cpu_s + _spent(stack) - before
         memory_mb = sum(_peak_mb(child.pid) for child in children)
     finally:
-        await asyncio.gather(*(_end(child) for child in children))
+        await asyncio.gather(*(_end(child, 30 if told else 0) for child in children))
     seconds = max(one["ended"] for one in told) - min(one["begun"] for one in told)
     return Ran(events / seconds, 1e6 * cpu_s / events, 1e6 * all_cpu_s / events, memory_mb)
 
@@ -66,13 +67,14 @@ async def _told(child: asyncio.subprocess.Process) -> dict[str, Any]:
     raise RuntimeError("a job ended before it was done; what it said stands above")
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
+async def _end(child: asyncio.subprocess.Process, patience_s: float) -> None:
     assert child.stdin is not None
     child.stdin.close()
     try:
-        await asyncio.wait_for(child.wait(), 30)
+        await asyncio.wait_for(child.wait(), patience_s)
     except TimeoutError:
-        child.kill()
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
         await child.wait()
 
 
