@@ -32,14 +32,16 @@ MESSAGE_DB = "@eventide/message-db@1.3.1"
 MESSAGE_DB_FILE = "eventide-message-db-1.3.1.tgz"
 MESSAGE_DB_SHA256 = "d7938e108d950e29da1974e3acad05bcf680045d0961f6a12039fb002140840d"
 MESSAGE_DB_SQL = (
-    "schema/message-store", "extensions/pgcrypto", "tables/messages", "types/message",
+    "schema/message-store", "tables/messages", "types/message",
     "functions/message-store-version", "functions/hash-64", "functions/acquire-lock",
     "functions/category", "functions/is-category", "functions/id", "functions/cardinal-id",
     "functions/stream-version", "functions/write-message", "functions/get-stream-messages",
     "functions/get-category-messages", "functions/get-last-stream-message",
     "indexes/messages-id", "indexes/messages-stream", "indexes/messages-category",
 )  # fmt: skip
-"""What its own install.sh runs, in its order, less roles, grants and the views for people."""
+"""What its own install.sh runs, in its order, less roles, grants, the views for people, and the
+extension pgcrypto: what it needs of it, gen_random_uuid(), has been in Postgres itself since 13.
+"""
 
 
 def _said(text: str) -> None:
