@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -57,7 +58,8 @@ async def one_by_one(job: Prototype) -> float:
     return begun
 
 
-async def run(options: dict[str, Any]) -> dict[str, float]:
+async def run(options: dict[str, Any]) -> None:
+    """Does a job, and keeps its connections until what they took has been looked at."""
     feed = Feed(**options["feed"])
     async with asyncpg.create_pool(options["dsn"], min_size=2, max_size=2) as pool:
         job = Prototype(options["kafka"], pool, feed, counties_of(world(feed.schools)))
@@ -65,9 +67,9 @@ async def run(options: dict[str, Any]) -> dict[str, float]:
             begun = await job.work(options["partitions"])
         else:
             begun = await one_by_one(job)
-        return {"begun": begun, "ended": time.time()}
+        print(json.dumps({"begun": begun, "ended": time.time()}), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
-    print(json.dumps(uvloop.run(run(json.loads(sys.argv[1])))), flush=True)
-    sys.stdin.read()
+    uvloop.run(run(json.loads(sys.argv[1])))

@@ -116,7 +116,15 @@ class Contest:
                     "user": at.username, "password": at.password,
                 },
             }  # fmt: skip
-            return [[python, Path(__file__).with_name("quix_job.py"), json.dumps(options)]]
+            return [
+                [
+                    python,
+                    "-W",
+                    "ignore",
+                    Path(__file__).with_name("quix_job.py"),
+                    json.dumps(options),
+                ]
+            ]
 
         python = await asyncio.to_thread(parts.python)
         return await self._run("quix", self.part, commands)
