@@ -38,7 +38,7 @@ select (select sum(count) from school_day), (select sum(count) from county_day),
 """
 THREADS = 2
 COMMIT_MS = 500
-HEAP_MB = 1024
+HEAP_MB = 512
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Contest:
                 "url": f"jdbc:postgresql://{at.hostname}:{at.port}{at.path}"
                 f"?user={at.username}&password={at.password}",
                 "partitions": PARTITIONS, "threads": THREADS, "commitMs": COMMIT_MS,
-                "store": "memory", "cacheMb": 64,
+                "store": "memory", "cacheMb": 0,
             }  # fmt: skip
             return [
                 [
