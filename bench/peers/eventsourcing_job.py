@@ -20,6 +20,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.application import Application  # type: ignore[import-not-found]
 from eventsourcing.domain import Aggregate, event  # type: ignore[import-not-found]
+from eventsourcing.persistence import IntegrityError  # type: ignore[import-not-found]
+
+TRIES = 10
 
 
 class Budget(Aggregate):  # type: ignore[misc]
@@ -62,10 +65,17 @@ class Budgets(Application[UUID]):  # type: ignore[misc]
         self.save(budget)
 
     def amend(self, number: int, amount: Decimal) -> None:
-        """One command: loaded, decided, stored."""
-        budget = self.repository.get(Budget.create_id(number, 2026))
-        budget.amend("a", amount, "按实际调整预算")
-        self.save(budget)
+        """One command: loaded, decided, stored; anew if somebody else was faster."""
+        for left in reversed(range(TRIES)):
+            budget = self.repository.get(Budget.create_id(number, 2026))
+            budget.amend("a", amount, "按实际调整预算")
+            try:
+                self.save(budget)
+            except IntegrityError:
+                if not left:
+                    raise
+            else:
+                return
 
 
 def main(options: dict[str, Any]) -> None:
