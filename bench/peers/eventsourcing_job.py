@@ -2,8 +2,9 @@
 
 Runs in the peers' own environment, its database named by the environment as the library reads it.
 Reads {"commands": n} from its input, has n commands asked by 32 threads at once, and answers with
-{"rate": commands a second}. Aggregates stay in the library's cache, and are not read again before
-each command: its fastest setting. The version in the append still proves that nobody else wrote.
+{"rate": commands a second}. Whether aggregates are read for each command or stay in the library's
+cache is its environment's to say; the version in the append proves in both cases that nobody else
+wrote meanwhile.
 """
 
 from __future__ import annotations
