@@ -5,7 +5,8 @@ WHO ?= principal
 INSTANCE ?= local
 SCENARIO ?=
 ONCE ?=
-export SCENARIO ONCE
+PEERS ?=
+export SCENARIO ONCE PEERS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev up demo test bench contracts token lock clean
@@ -31,7 +32,7 @@ up: setup ## 只启动各部分 · start every part, without example data (INSTA
 test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, on real Postgres and Kafka
 	exec $(BIN)/python -m deploy.local.check
 
-bench: setup-dev ## 性能测量 · measure the speed
+bench: setup-dev ## 性能测量 · measure the speed (PEERS=1: beside others' software too)
 	exec $(BIN)/python -m bench
 
 contracts: setup ## 生成接口、事件和权限契约 · write contracts/ anew for review

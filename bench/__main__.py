@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from bench import append, figures, live, projection, web
+from bench.peers import appending, projecting
 from bench.place import Place, rounds_wanted
 from bench.rows import RESULT, Row, save, table
 from deploy.local.supervisor import run
@@ -40,16 +42,27 @@ MEASUREMENTS: dict[str, Measurement] = {
     "start": live.start,
 }
 
+PEERS: dict[str, Measurement] = {
+    "peers-append": appending.append,
+    "peers-projection": projecting.projection,
+}
+"""What a user would take instead: with PEERS=1, or by name."""
+
+
+def wanted() -> list[str]:
+    """What is measured where nothing is named."""
+    return [*MEASUREMENTS, *(PEERS if os.environ.get("PEERS") else ())]
+
 
 async def measure(names: list[str], *, quick: bool) -> int:
     rows: list[Row] = []
     failed = 0
-    for name in names or MEASUREMENTS:
+    for name in names or wanted():
         begun = time.monotonic()
         print(f"{name} …", end=" ", file=sys.stderr, flush=True)
         try:
             async with Place(rounds_wanted(quick=quick), quick) as place:
-                rows += await MEASUREMENTS[name](place)
+                rows += await (MEASUREMENTS | PEERS)[name](place)
         except Exception as error:  # noqa: BLE001 - the other rows are still worth having
             failed += 1
             print(f"failed: {error!r}", end=" ", file=sys.stderr)
@@ -62,14 +75,19 @@ async def measure(names: list[str], *, quick: bool) -> int:
 
 
 def main() -> int:
-    lines = [f"  {name:<11} {made.__doc__}" for name, made in MEASUREMENTS.items()]
+    lines = [
+        "measurements:",
+        *(f"  {name:<16} {made.__doc__}" for name, made in (MEASUREMENTS | PEERS).items()),
+        "",
+        "ROUNDS=9 measures in 9 rounds; PEERS=1 measures the peers as well.",
+    ]
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=__doc__,
-        epilog="\n".join(("measurements:", *lines, "", "ROUNDS=9 measures in 9 rounds.")),
+        epilog="\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", nargs="*", choices=[[], *MEASUREMENTS], metavar="NAME")
+    parser.add_argument("name", nargs="*", choices=[[], *MEASUREMENTS, *PEERS], metavar="NAME")
     parser.add_argument(
         "--quick", action="store_true", help="one round, small sizes: does it run? (nothing saved)"
     )

@@ -108,7 +108,7 @@ async def growth(place: Place) -> list[Row]:
     """How the time per event grows with events, schools and days."""
     stack = await place.stores()
     share = 1 if not place.quick else 50
-    few, many = Feed(100_000 // share), Feed(1_000_000 // share)
+    few, many = Feed(500_000 // share), Feed(2_000_000 // share)
     base = Feed(200_000 // share)
     schools, days = Feed(200_000 // share, schools=2_000), Feed(200_000 // share, days=200)
     feeds = {"few": few, "many": many, "base": base, "schools": schools, "days": days}
@@ -119,7 +119,7 @@ async def growth(place: Place) -> list[Row]:
         {name: lambda feed=feed: product(place, feed) for name, feed in feeds.items()},  # type: ignore[misc]
     )
     return [
-        _grown("growth: 1 M ÷ 100 k events", found["many"], found["few"], 1.1),
+        _grown("growth: 2 M ÷ 0.5 M events", found["many"], found["few"], 1.1),
         _grown("growth: 20,000 ÷ 2,000 schools", found["base"], found["schools"], 1.6),
         _grown("growth: 200 ÷ 2 days", found["days"], found["base"], 1.5),
     ]

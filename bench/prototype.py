@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -105,19 +105,26 @@ class Prototype:
         await self.pool.execute("drop table if exists school_day, county_day, taken")
         await self.pool.execute(TABLES)
         self.folded.clear()
-        done, begun = 0, 0.0
+        begun = await self.work(keep=True)
+        return self.feed.events / (time.time() - begun)
+
+    async def work(
+        self, partitions: Sequence[int] = range(PARTITIONS), *, keep: bool = False
+    ) -> float:
+        """Does the job, with some of each topic's partitions; when its first message came."""
+        begun = 0.0
         pending: asyncio.Task[None] | None = None
-        async for records in batches(self.kafka, self.feed):
-            begun = begun or time.perf_counter()
+        async for records in batches(self.kafka, self.feed, partitions):
+            begun = begun or time.time()
             folded = self.fold(records)
             if pending is not None:
                 await pending
             pending = asyncio.create_task(self.write(folded))
-            self.folded.append(folded)
-            done += folded.events
+            if keep:
+                self.folded.append(folded)
         if pending is not None:
             await pending
-        return done / (time.perf_counter() - begun)
+        return begun
 
     async def rewrite(self) -> float:
         """Events a second where they need not be read or folded: the upserts alone."""
@@ -164,8 +171,8 @@ def _columns(sums: Sums) -> Columns:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-async def batches(kafka: str, feed: Feed) -> Any:
-    """All of a feed's messages, as the client hands them out."""
+async def batches(kafka: str, feed: Feed, partitions: Sequence[int] = range(PARTITIONS)) -> Any:
+    """All of a feed's messages in some partitions of each topic, as the client hands them out."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -174,10 +181,10 @@ async def batches(kafka: str, feed: Feed) -> Any:
         places = [
             TopicPartition(f"{feed.prefix}.{topic}", partition)
             for topic in TOPICS
-            for partition in range(PARTITIONS)
+            for partition in partitions
         ]
         consumer.assign(places)
-        missing = feed.events
+        missing = sum((await consumer.end_offsets(places)).values())
         while missing > 0:
             records = await consumer.getmany(timeout_ms=1000, max_records=BATCH)
             missing -= sum(map(len, records.values()))
