@@ -1,0 +1,169 @@
+"""What is there, read as plainly as can be: rows by SQL, records by a Kafka client without a group.
+
+Nothing of the product's own code reads here, so that its mistakes are not repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+PARTITIONS = 12
+READ_S = 60.0
+
+type Pool = asyncpg.Pool[asyncpg.Record]
+type Position = tuple[int, int]
+"""A place in a service's log: transaction and sequence."""
+
+
+@dataclass
+class Event:
+    """A row of a log."""
+
+    service: str
+    position: Position
+    id: UUID
+    stream: UUID
+    version: int
+    type: str
+    data: bytes
+    organisation: str
+    actor: str
+    occurred_at: datetime
+    recorded_at: datetime
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        return dict(json.loads(self.data))
+
+    @property
+    def day(self) -> date:
+        """The day in China on which it happened."""
+        return day_of(self.occurred_at)
+
+
+def day_of(moment: datetime) -> date:
+    """The day in China."""
+    return (moment.astimezone(UTC) + timedelta(hours=8)).date()
+
+
+@dataclass
+class Message:
+    """What of a Kafka record is looked at."""
+
+    partition: int
+    offset: int
+    key: str
+    id: UUID
+    position: Position
+    value: bytes
+
+
+@dataclass
+class Topic:
+    """A whole topic, from its first record to its last; `foreign`: records that are no events."""
+
+    name: str
+    messages: list[Message] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+    foreign: int = 0
+
+    def once(self) -> list[Message]:
+        """Without repetitions: what is not above all before it in its partition is one."""
+        marks: dict[int, Position] = {}
+        kept = []
+        for message in self.messages:
+            if message.position > marks.get(message.partition, (0, 0)):
+                marks[message.partition] = message.position
+                kept.append(message)
+        return kept
+
+    def last(self) -> dict[int, Position]:
+        """By partition the highest position that it holds."""
+        return {one.partition: one.position for one in self.once()}
+
+
+_LOG = """
+select id, stream, version, type, data, organisation, actor, occurred_at, recorded_at,
+       event.tx::text::bigint as tx, seq
+from event order by event.tx, seq
+"""
+
+
+async def log_of(pool: Pool, service: str) -> list[Event]:
+    """A service's whole log, in its order."""
+    return [
+        Event(
+            service, (row["tx"], row["seq"]), row["id"], row["stream"], row["version"],
+            row["type"], bytes(row["data"]), str(row["organisation"]), row["actor"],
+            row["occurred_at"], row["recorded_at"],
+        )
+        for row in await pool.fetch(_LOG)
+    ]  # fmt: skip
+
+
+class Reader:
+    """Reads topics whole, with one client of its own that belongs to no group."""
+
+    def __init__(self, kafka: str) -> None:
+        self._client = AIOKafkaConsumer(
+            bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False,
+            max_partition_fetch_bytes=4 * 1024 * 1024, isolation_level="read_committed",
+        )  # fmt: skip
+
+    async def start(self) -> None:
+        await self._client.start()
+
+    async def stop(self) -> None:
+        await asyncio.wait_for(self._client.stop(), 10)
+
+    async def ends(self, name: str) -> dict[int, int]:
+        """Where a topic's partitions end now."""
+        partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]
+        ends: Mapping[Any, int] = await self._client.end_offsets(partitions)
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def whole(self, name: str) -> Topic:
+        """A topic from its beginning to where it ends now."""
+        found = Topic(name, ends=await self.ends(name))
+        for record in await self.records(name, found.ends):
+            message = _message(record)
+            if message is None:
+                found.foreign += 1
+            else:
+                found.messages.append(message)
+        return found
+
+    async def records(self, name: str, ends: Mapping[int, int]) -> list[Any]:
+        """Every record below `ends`, as it came; each partition in its order."""
+        tps = [TopicPartition(name, number) for number, end in ends.items() if end]
+        if not tps:
+            return []
+        self._client.assign(tps)
+        await self._client.seek_to_beginning(*tps)
+        records: list[Any] = []
+        async with asyncio.timeout(READ_S):
+            while any([await self._client.position(tp) < ends[tp.partition] for tp in tps]):
+                for found in (await self._client.getmany(timeout_ms=200)).values():
+                    records += [one for one in found if one.offset < ends[one.partition]]
+        return records
+
+
+def _message(record: Any) -> Message | None:
+    headers = dict(record.headers)
+    if "ce_position" not in headers:
+        return None
+    _, tx, seq = headers["ce_position"].decode().split(".")
+    return Message(
+        record.partition, record.offset, record.key.decode(), UUID(headers["ce_id"].decode()),
+        (int(tx), int(seq)), record.value,
+    )  # fmt: skip
