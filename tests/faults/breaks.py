@@ -18,7 +18,9 @@ from tests.faults.scene import Fault, Scene
 
 KILL = "kill"
 PROJECT = "project.middle"
-POINTS = ("append.before", "append.after_commit", "relay.after_send", PROJECT)
+POINTS = (
+    "append.before", "append.after_commit", "relay.after_send", "relay.after_mark", PROJECT,
+)  # fmt: skip
 PASSES_MAX = 5
 BYTES_MAX = 20_000
 DIE_S = 60.0

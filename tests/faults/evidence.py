@@ -118,6 +118,7 @@ class Reader:
         self._client = AIOKafkaConsumer(
             bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False,
             max_partition_fetch_bytes=4 * 1024 * 1024, isolation_level="read_committed",
+            request_timeout_ms=5_000, metadata_max_age_ms=2_000,
         )  # fmt: skip
 
     async def start(self) -> None:

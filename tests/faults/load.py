@@ -102,10 +102,15 @@ class Load:
         try:
             await asyncio.gather(*self._tasks)
         finally:
-            for task in self._tasks:
-                task.cancel()
-            self._tasks = []
+            await self.abandon()
         self.desk.turn()
+
+    async def abandon(self) -> None:
+        """Everybody drops what he is at."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def over(self) -> bool:
@@ -136,7 +141,7 @@ class Load:
         while not until():
             school = self.ground.schools[number % len(self.ground.schools)]
             pen = self.desk.pen(f"{name}.n{number}", school)
-            await self.ask(self.command(pen, role, self.desk.noted(pen, act(pen))))
+            await self.ask(self.command(pen, role, act(pen)))
             number += 1
         return number
 

@@ -117,7 +117,8 @@ async def poison(scene: Scene, variant: str) -> None:
     if (kind != UNKNOWN) != bool(parked):
         scene.wrong.append(f"{variant}: parked {parked}")
     await scene.inspector.at_rest()
-    found = await scene.inspector.verdict(scene.load, frozenset({school.id}))
+    waiting = frozenset({school.id}) if parked else frozenset()
+    found = await scene.inspector.verdict(scene.load, waiting)
     scene.wrong += [f"while {school.code} was parked: {one}" for one in found.every]
     for name, consumer in parked:
         await repair(scene.rig, name, consumer, school)

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 from deploy.local.supervisor import SERVICES
+from tests.faults.inspection import HEAL_S
 from tests.faults.load import Asked
 from tests.faults.rig import BACK_S, CLIENT, Pool, fences, freeze, thaw
 from tests.faults.scene import Fault, Scene
@@ -110,7 +111,9 @@ async def one_is_slow(scene: Scene, variant: str) -> None:
             await burst(scene, number)
     finally:
         thaw(pid)
-    await scene.inspector.caught_up()
+    seconds = await scene.inspector.caught_up()
+    if seconds > HEAL_S:
+        scene.wrong.append(f"reporting took {seconds:.0f} s to take in a burst")
     memory_mb = rig.memory_mb(REPORTING)
     if memory_mb > MEMORY_MB_MAX:
         scene.wrong.append(f"reporting holds {memory_mb:.0f} MB after a burst")

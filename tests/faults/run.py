@@ -116,11 +116,14 @@ class Run:
         scene = Scene(self.ground, self.load, self.inspector, chance, self.number)
         before, begun = len(self.load.asked), time.monotonic()
         self.load.start(self.number)
-        await self.load.more(chance.randint(1, max(2, self.load.size // 2)))
-        await fault.strike(scene, variant)
-        await self.ground.rig.until_all_answer()
-        healed = time.monotonic()
-        await self.load.finish()
+        try:
+            await self.load.more(chance.randint(1, max(2, self.load.size // 2)))
+            await fault.strike(scene, variant)
+            await self.ground.rig.until_all_answer()
+            healed = time.monotonic()
+            await self.load.finish()
+        finally:
+            await self.load.abandon()
         try:
             await self.inspector.caught_up()
         except NeverCaughtUp as error:
