@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 import tempfile
@@ -111,6 +112,8 @@ def entry(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(listed())
         return 0
+    # The client says each refused connection, and here all of them are meant.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="houqin-faults-", ignore_cleanup_errors=True) as fresh:
         folder = Path(options.keep or fresh)
         folder.mkdir(parents=True, exist_ok=True)

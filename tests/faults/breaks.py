@@ -10,10 +10,9 @@ import asyncio
 import os
 import signal
 
-from deploy.local.supervisor import SERVICES
 from tests.faults.commands import appoint
 from tests.faults.proxy import Way
-from tests.faults.rig import KAFKA, KINDS, POSTGRES
+from tests.faults.rig import CLIENT, KAFKA, KINDS, POSTGRES, SERVICES
 from tests.faults.scene import Fault, Scene
 
 KILL = "kill"
@@ -24,7 +23,8 @@ POINTS = (
 PASSES_MAX = 5
 BYTES_MAX = 20_000
 DIE_S = 60.0
-CUT, STALL, SOME, DEAF, MUTE = "cut", "stall", "bytes", "deaf", "mute"
+CUT, STALL, SOME, DEAF, MUTE, HALF = "cut", "stall", "bytes", "deaf", "mute", "half-open"
+MODES = (CUT, STALL, SOME, DEAF, MUTE)
 LOSSES_MAX = 3
 
 
@@ -91,6 +91,8 @@ async def link_breaks(scene: Scene, variant: str) -> None:
                 link.allow(scene.chance.randrange(1, BYTES_MAX))
             case "deaf":
                 link.stall(Way.BACK)
+            case "half-open":
+                link.forsake()
             case _:
                 link.stall(Way.THERE)
     if kind == KAFKA:
@@ -126,7 +128,8 @@ BREAKS = (
             f"{kind} {service} {mode}"
             for kind in KINDS
             for service in SERVICES
-            for mode in (CUT, STALL, SOME, DEAF, MUTE)
+            # A client's patience is the client's own.
+            for mode in (MODES if kind == CLIENT else (*MODES, HALF))
         ],
         link_breaks,
     ),

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 
-from deploy.local.supervisor import SERVICES
 from tests.faults.evidence import Reader
 from tests.faults.ground import School
 from tests.faults.inspection import WAIT_S
-from tests.faults.rig import Rig
+from tests.faults.rig import SERVICES, Rig
 from tests.faults.scene import Fault, Scene
 from tests.world import until
 
@@ -138,7 +137,8 @@ async def write_foreign(scene: Scene, service: str, school: School, kind: str) -
     """An event that no command ever makes, put into the log: it takes the way of all events."""
     type_ = "NeverHeardOf" if kind == UNKNOWN else TYPES[service]
     data = {UNKNOWN: b'{"of": "this"}', TRUNCATED: b'{"amount_cny": "1'}.get(kind)
-    id_, stream, now = uuid4(), uuid4(), datetime.now(UTC)
+    id_, stream = (UUID(int=scene.chance.getrandbits(128), version=4) for _ in range(2))
+    now = datetime.now(UTC)
     scene.inspector.poisoned.add(id_)
     async with (await scene.rig.pool(service)).acquire() as connection, connection.transaction():
         await connection.execute(

@@ -35,6 +35,9 @@ class Wire:
         self.near, self.far = near, far
         self.asks = Frontend()
         self.losing = False
+        self.forsaken = False
+        self.left = asyncio.Event()
+        """The near side has gone."""
 
     def reset(self) -> None:
         """Ends both connections at once, with nothing flushed."""
@@ -104,6 +107,14 @@ class Link:
         """Resets each connection once so many bytes more have passed through the link."""
         self.bytes_left = count
 
+    def forsake(self) -> None:
+        """Every connection is given up by the far side, and the near side is never told; new ones
+        are as they should be.
+        """
+        for wire in tuple(self.wires):
+            wire.forsaken = True
+            abort(wire.far)
+
     def point(self, target: int) -> None:
         """Leads elsewhere from now on; connections under way are reset."""
         self.target = target
@@ -143,19 +154,29 @@ class Link:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
                 await self._passing[way].wait()
-                if self.bytes_left is not None:
-                    data, self.bytes_left = self._rationed(data, self.bytes_left)
-                if way is Way.THERE and self.postgres:
-                    self._look(wire, data)
-                elif wire.losing:
-                    self._lose(wire, data)
-                    continue
-                writer.write(data)
-                await writer.drain()
-                if self.bytes_left == 0:
-                    wire.reset()
-                    return
+                if not wire.forsaken:
+                    await self._hand_on(wire, data, writer, way)
+        if way is Way.THERE:
+            wire.left.set()
+        elif wire.forsaken:
+            await wire.left.wait()
+        with contextlib.suppress(OSError):
             writer.write_eof()
+
+    async def _hand_on(
+        self, wire: Wire, data: bytes, writer: asyncio.StreamWriter, way: Way
+    ) -> None:
+        if self.bytes_left is not None:
+            data, self.bytes_left = self._rationed(data, self.bytes_left)
+        if way is Way.THERE and self.postgres:
+            self._look(wire, data)
+        elif wire.losing:
+            self._lose(wire, data)
+            return
+        writer.write(data)
+        await writer.drain()
+        if self.bytes_left == 0:
+            wire.reset()
 
     @staticmethod
     def _rationed(data: bytes, left: int) -> tuple[bytes, int]:

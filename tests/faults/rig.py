@@ -18,15 +18,19 @@ from pathlib import Path
 import asyncpg
 import psutil  # type: ignore[import-untyped]
 
+from deploy.local import supervisor
 from deploy.local.instance import choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.process import Process
-from deploy.local.supervisor import ROOT, RUN, SERVICES, Stack
+from deploy.local.supervisor import ROOT, RUN, Stack
 from tests.faults.proxy import HOST, Link
 from tests.world import until
 
 BACK_S = 60.0
 """So long may a part that died take to answer again before the harness gives up."""
+
+SERVICES = tuple(name for name in supervisor.SERVICES if name not in supervisor.PORTAL)
+"""The services that have a log."""
 
 POSTGRES, KAFKA, CLIENT = "postgres", "kafka", "client"
 KINDS = (POSTGRES, KAFKA, CLIENT)

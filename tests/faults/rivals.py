@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from deploy.local.supervisor import SERVICES
 from tests.faults.inspection import HEAL_S
 from tests.faults.load import Asked
-from tests.faults.rig import BACK_S, CLIENT, Pool, fences, freeze, thaw
+from tests.faults.rig import BACK_S, CLIENT, SERVICES, Pool, fences, freeze, thaw
 from tests.faults.scene import Fault, Scene
 from tests.world import until
 

@@ -84,6 +84,16 @@ async def test_a_link_breaks_after_some_bytes(link: Link) -> None:
     writer.close()
 
 
+async def test_a_forsaken_connection_is_never_told(link: Link) -> None:
+    reader, writer = await said(link)
+    link.forsake()
+    writer.write(b"two")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(3), QUICK_S)
+    (await said(link))[1].close()
+    writer.close()
+
+
 async def test_a_link_leads_where_it_points(link: Link) -> None:
     reader, writer = await said(link)
     link.point(1)
