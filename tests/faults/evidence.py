@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -118,7 +118,7 @@ class Reader:
         self._client = AIOKafkaConsumer(
             bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False,
             max_partition_fetch_bytes=4 * 1024 * 1024, isolation_level="read_committed",
-            request_timeout_ms=5_000, metadata_max_age_ms=2_000,
+            request_timeout_ms=5_000, metadata_max_age_ms=2_000, fetch_max_wait_ms=50,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -133,29 +133,34 @@ class Reader:
         ends: Mapping[Any, int] = await self._client.end_offsets(partitions)
         return {tp.partition: end for tp, end in ends.items()}
 
-    async def whole(self, name: str) -> Topic:
-        """A topic from its beginning to where it ends now."""
-        found = Topic(name, ends=await self.ends(name))
-        for record in await self.records(name, found.ends):
-            message = _message(record)
+    async def whole(self, names: Iterable[str]) -> dict[str, Topic]:
+        """Topics from their beginning to where they end now."""
+        topics = {name: Topic(name, ends=await self.ends(name)) for name in names}
+        for record in await self.records({name: topic.ends for name, topic in topics.items()}):
+            topic, message = topics[record.topic], _message(record)
             if message is None:
-                found.foreign += 1
+                topic.foreign += 1
             else:
-                found.messages.append(message)
-        return found
+                topic.messages.append(message)
+        return topics
 
-    async def records(self, name: str, ends: Mapping[int, int]) -> list[Any]:
-        """Every record below `ends`, as it came; each partition in its order."""
-        tps = [TopicPartition(name, number) for number, end in ends.items() if end]
-        if not tps:
+    async def records(self, ends: Mapping[str, Mapping[int, int]]) -> list[Any]:
+        """Every record below the ends of each topic, as it came; each partition in its order."""
+        wanted = {
+            TopicPartition(name, number): end
+            for name, parts in ends.items()
+            for number, end in parts.items()
+            if end
+        }
+        if not wanted:
             return []
-        self._client.assign(tps)
-        await self._client.seek_to_beginning(*tps)
+        self._client.assign(list(wanted))
+        await self._client.seek_to_beginning(*wanted)
         records: list[Any] = []
         async with asyncio.timeout(READ_S):
-            while any([await self._client.position(tp) < ends[tp.partition] for tp in tps]):
-                for found in (await self._client.getmany(timeout_ms=200)).values():
-                    records += [one for one in found if one.offset < ends[one.partition]]
+            while any([await self._client.position(tp) < end for tp, end in wanted.items()]):
+                for tp, found in (await self._client.getmany(timeout_ms=50)).items():
+                    records += [one for one in found if one.offset < wanted[tp]]
         return records
 
 

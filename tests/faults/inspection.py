@@ -127,9 +127,7 @@ class Inspector:
         """
         found = Verdict(wrong=list(load.wrong))
         logs = {service: await self.log(service) for service in self.rig.services}
-        topics = {
-            f"houqin.{service}": await self.reader.whole(f"houqin.{service}") for service in logs
-        }
+        topics = await self.reader.whole(f"houqin.{service}" for service in logs)
         for service, log in logs.items():
             asked = [one for one in load.asked if one.service == service]
             checks.acknowledged_once(found, asked, self.known(log), self.born)

@@ -62,7 +62,7 @@ async def republish(scene: Scene, name: str, *, shuffled: bool) -> None:
     reader = Reader(scene.rig.kafka)
     await reader.start()
     try:
-        records = await reader.records(name, await reader.ends(name))
+        records = await reader.records({name: await reader.ends(name)})
     finally:
         await reader.stop()
     events = [record for record in records if "ce_position" in dict(record.headers)]
