@@ -15,7 +15,7 @@ from tests.faults.proxy import Way
 from tests.faults.rig import CLIENT, KAFKA, KINDS, POSTGRES, SERVICES
 from tests.faults.scene import Fault, Scene
 
-KILL = "kill"
+KILL, FIVE = "kill", "five at once"
 PROJECT = "project.middle"
 POINTS = (
     "append.before", "append.after_commit", "relay.after_send", "relay.after_mark", PROJECT,
@@ -28,9 +28,18 @@ MODES = (CUT, STALL, SOME, DEAF, MUTE)
 LOSSES_MAX = 3
 
 
-async def service_dies(scene: Scene, variant: str) -> None:
-    """F1. At a failpoint it dies by itself, at a pass that the seed chooses."""
-    point, service = variant.split()
+async def services_die(scene: Scene, variant: str) -> None:
+    """F1. One, or five at once, each in another place."""
+    if variant == FIVE:
+        await asyncio.gather(
+            *(dies(scene, point, name) for point, name in zip(POINTS, SERVICES[1:], strict=True))
+        )
+    else:
+        await dies(scene, *variant.split())
+
+
+async def dies(scene: Scene, point: str, service: str) -> None:
+    """At a failpoint it dies by itself, at a pass that the seed chooses."""
     rig = scene.rig
     if point == KILL:
         pid = rig.pid(service)
@@ -117,8 +126,8 @@ async def answers_are_lost(scene: Scene, variant: str) -> None:
 BREAKS = (
     Fault(
         "F1", "kill -9 service",
-        [f"{point} {service}" for point in (*POINTS, KILL) for service in SERVICES],
-        service_dies,
+        [FIVE, *(f"{point} {service}" for point in (*POINTS, KILL) for service in SERVICES)],
+        services_die,
     ),
     Fault("F2", "kill -9 broker", ["one", "two", "all"], brokers_die),
     Fault("F3", "Postgres crash", ["immediate", "postmaster", "backend"], postgres_dies),

@@ -199,9 +199,7 @@ class Rig(Stack):
 
     @asynccontextmanager
     async def spare(self, service: str, role: str = "") -> AsyncIterator[tuple[Process, int]]:
-        """A second process of a service (role: all, or `worker`), and its port; ended by kill -9,
-        which lets nothing be tidied up.
-        """
+        """A second process of a service (role: all, or `worker`), and its port."""
         name = f"{service}-spare"
         (port,) = choose_ports(self.folder / "ports.json", [name]).values()
         tag = f"houqin={self.folder}:{name}"
@@ -221,8 +219,6 @@ class Rig(Stack):
             await process.until_ready(lambda: self._answers(url), BACK_S)
             yield process, port
         finally:
-            if process.running:
-                process.kill(signal.SIGKILL)
             await process.stop()
             del self.spares[name]
 

@@ -35,9 +35,12 @@ async def consumers_come_and_go(scene: Scene, variant: str) -> None:
     rig, pool = scene.rig, await scene.rig.pool(REPORTING)
     for _ in range(int(variant)):
         before = await fences([pool], FIGURES)
-        async with rig.spare(REPORTING, "worker"):
+        async with rig.spare(REPORTING, "worker") as (guest, _):
             await has_changed_hands(pool, before)
             await scene.lasting(0.1)
+            before = await fences([pool], FIGURES)
+            guest.kill()
+            await has_changed_hands(pool, before)
     before = await fences([pool], FIGURES)
     async with rig.spare(REPORTING, "worker") as (zombie, _):
         await has_changed_hands(pool, before)

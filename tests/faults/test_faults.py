@@ -19,12 +19,8 @@ pytestmark = pytest.mark.stack
 SEED, SCHOOLS, COMMANDS = 1, 4, 3
 
 ROUNDS = (
-    ("F1", "append.before procurement"),
-    ("F1", "append.after_commit assets"),
-    ("F1", "relay.after_send safety"),
-    ("F1", "project.middle reporting"),
+    ("F1", "five at once"),
     ("F1", "kill organisation"),
-    ("F1", "kill reporting"),
     ("F2", "one"),
     ("F2", "all"),
     ("F3", "immediate"),
