@@ -6,8 +6,11 @@ Nothing of the product's own code reads here, so that its mistakes are not repea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -16,9 +19,10 @@ from uuid import UUID
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 PARTITIONS = 12
-READ_S = 60.0
+READ_S, ASK_S = 60.0, 5.0
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 type Position = tuple[int, int]
@@ -112,31 +116,52 @@ async def log_of(pool: Pool, service: str) -> list[Event]:
 
 
 class Reader:
-    """Reads topics whole, with one client of its own that belongs to no group."""
+    """Reads topics whole, with a client of its own that belongs to no group. One that fails, or
+    waits for a broker that is no more, is replaced.
+    """
 
     def __init__(self, kafka: str) -> None:
-        self._client = AIOKafkaConsumer(
-            bootstrap_servers=kafka, auto_offset_reset="earliest", enable_auto_commit=False,
-            max_partition_fetch_bytes=4 * 1024 * 1024, isolation_level="read_committed",
-            request_timeout_ms=5_000, metadata_max_age_ms=2_000, fetch_max_wait_ms=50,
-        )  # fmt: skip
-
-    async def start(self) -> None:
-        await self._client.start()
+        self._kafka = kafka
+        self._made: Any = None
 
     async def stop(self) -> None:
-        await asyncio.wait_for(self._client.stop(), 10)
+        client, self._made = self._made, None
+        if client is not None:
+            with contextlib.suppress(TimeoutError, KafkaError, OSError):
+                await asyncio.wait_for(client.stop(), ASK_S)
 
-    async def ends(self, name: str) -> dict[int, int]:
-        """Where a topic's partitions end now."""
-        partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]
-        ends: Mapping[Any, int] = await self._client.end_offsets(partitions)
-        return {tp.partition: end for tp, end in ends.items()}
+    @asynccontextmanager
+    async def _client(self, seconds: float) -> AsyncIterator[Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                if self._made is None:
+                    self._made = AIOKafkaConsumer(
+                        bootstrap_servers=self._kafka, auto_offset_reset="earliest",
+                        enable_auto_commit=False, isolation_level="read_committed",
+                        max_partition_fetch_bytes=4 * 1024 * 1024, fetch_max_wait_ms=50,
+                        metadata_max_age_ms=2_000,
+                    )  # fmt: skip
+                    await self._made.start()
+                yield self._made
+        except (TimeoutError, KafkaError, OSError):
+            await self.stop()
+            raise
+
+    async def ends(self, names: Iterable[str]) -> dict[str, dict[int, int]]:
+        """Where each topic's partitions end now."""
+        wanted = [TopicPartition(name, number) for name in names for number in range(PARTITIONS)]
+        async with self._client(ASK_S) as client:
+            ends: Mapping[Any, int] = await client.end_offsets(wanted)
+        found: dict[str, dict[int, int]] = defaultdict(dict)
+        for tp, end in ends.items():
+            found[tp.topic][tp.partition] = end
+        return found
 
     async def whole(self, names: Iterable[str]) -> dict[str, Topic]:
         """Topics from their beginning to where they end now."""
-        topics = {name: Topic(name, ends=await self.ends(name)) for name in names}
-        for record in await self.records({name: topic.ends for name, topic in topics.items()}):
+        ends = await self.ends(names)
+        topics = {name: Topic(name, ends=of) for name, of in ends.items()}
+        for record in await self.records(ends):
             topic, message = topics[record.topic], _message(record)
             if message is None:
                 topic.foreign += 1
@@ -154,12 +179,12 @@ class Reader:
         }
         if not wanted:
             return []
-        self._client.assign(list(wanted))
-        await self._client.seek_to_beginning(*wanted)
         records: list[Any] = []
-        async with asyncio.timeout(READ_S):
-            while any([await self._client.position(tp) < end for tp, end in wanted.items()]):
-                for tp, found in (await self._client.getmany(timeout_ms=50)).items():
+        async with self._client(READ_S) as client:
+            client.assign(list(wanted))
+            await client.seek_to_beginning(*wanted)
+            while any([await client.position(tp) < end for tp, end in wanted.items()]):
+                for tp, found in (await client.getmany(timeout_ms=50)).items():
                     records += [one for one in found if one.offset < wanted[tp]]
         return records
 

@@ -26,6 +26,7 @@ WAIT_S = 120.0
 """So long it is waited for at all."""
 
 POLL_S = 0.05
+LOOK_S = 20.0
 DAYS = 20
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, TimeoutError)
 
@@ -52,7 +53,6 @@ class Inspector:
 
     async def start(self) -> None:
         """What is in the logs now was there before the first command."""
-        await self.reader.start()
         logs = [await self.log(service) for service in self.rig.services]
         self.born = frozenset(event.id for log in logs for event in log)
 
@@ -79,10 +79,7 @@ class Inspector:
             before += row["events"]
             if not row["sent"]:
                 return f"relay of {service}"
-        ends = {
-            f"houqin.{service}": await self.reader.ends(f"houqin.{service}")
-            for service in self.rig.services
-        }
+        ends = await self.reader.ends(f"houqin.{service}" for service in self.rig.services)
         for row in await self.stored():
             if row.next_offset != ends[row.topic][row.partition]:
                 return f"{row.service}.{row.consumer} in {row.topic}/{row.partition}"
@@ -113,7 +110,8 @@ class Inspector:
         begun, what = time.monotonic(), "?"
         while what:
             try:
-                what = await behind()
+                async with asyncio.timeout(LOOK_S):
+                    what = await behind()
             except AWAY as error:
                 what = repr(error)
             if what and time.monotonic() - begun > WAIT_S:

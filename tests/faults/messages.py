@@ -60,9 +60,8 @@ async def topic_again(scene: Scene, variant: str) -> None:
 async def republish(scene: Scene, name: str, *, shuffled: bool) -> None:
     """Sends a topic's events again, from the first one."""
     reader = Reader(scene.rig.kafka)
-    await reader.start()
     try:
-        records = await reader.records({name: await reader.ends(name)})
+        records = await reader.records(await reader.ends([name]))
     finally:
         await reader.stop()
     events = [record for record in records if "ce_position" in dict(record.headers)]
