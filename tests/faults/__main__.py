@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, help="which run (default: a new one)")
     made.add_argument("--rounds", type=int, default=1, help="of each fault (default: 1)")
     made.add_argument("--minutes", type=float, default=0.0, help="instead: for so long")
-    made.add_argument("--schools", type=int, default=6, help="six people each (default: 6)")
+    made.add_argument("--schools", type=int, default=6, help="seven people each (default: 6)")
     made.add_argument("--commands", type=int, default=4, help="a person and round (default: 4)")
     made.add_argument("--brokers", type=int, default=3, help="Kafka brokers (default: 3)")
     made.add_argument("--keep", default="", help="leave logs in this folder")

@@ -286,6 +286,8 @@ WORK: dict[str, dict[Callable[[Pen], Act], int]] = {
 }  # fmt: skip
 """By role: what, how often."""
 
+WORK["deputy"] = WORK["principal"]
+
 PLAIN: dict[str, tuple[str, Callable[[Pen], Act]]] = {
     "organisation": ("principal", count), "procurement": ("principal", amend),
     "assets": ("logistics_director", place), "safety": ("safety_officer", report_hazard),

@@ -20,9 +20,10 @@ from tests.faults.rig import Rig
 from tests.world import CITY, COUNTY, OTHER_COUNTY, OTHER_TOWN, PROVINCE, TOWN, Api, World, unit
 
 ROLES = (
-    "principal", "logistics_director", "buyer", "canteen_manager", "safety_officer", "accountant",
+    "principal", "deputy", "logistics_director", "buyer", "canteen_manager", "safety_officer",
+    "accountant",
 )  # fmt: skip
-"""Who uses the platform in each school."""
+"""Who uses the platform in each school; the deputy is a principal too, and in the other's way."""
 
 OFFICERS = {
     PROVINCE: "officer-43",
@@ -152,7 +153,8 @@ async def settle(ground: Ground) -> None:
 async def staff(world: World, school: School) -> None:
     """Everybody at one school takes office."""
     for role in ROLES:
-        await world.appoint(school.person(role), role, school.code)
+        post = "principal" if role == "deputy" else role
+        await world.appoint(school.person(role), post, school.code)
         await world.api.token(school.person(role))
 
 
