@@ -169,7 +169,7 @@ async def two_lead(scene: Scene, variant: str) -> None:
 
 
 RIVALS = (
-    Fault("F11", "rebalances, zombies", ["1", "2"], consumers_come_and_go),
+    Fault("F11", "rebalances, zombies", ["0", "1", "2"], consumers_come_and_go),
     Fault("F12", "two writers", [str(RACES)], two_write),
     Fault("F13", "burst, slow consumer", [str(BURST_BATCHES)], one_is_slow),
     Fault("F15", "two relays", list(SERVICES), two_lead),

@@ -38,7 +38,7 @@ ROUNDS = (
     ("F6", "assets forgotten"),
     ("F9", "safety truncated"),
     ("F9", "procurement envelope"),
-    ("F11", "1"),
+    ("F11", "0"),
     ("F12", "12"),
     ("F15", "assets"),
 )
