@@ -5,11 +5,14 @@ WHO ?= principal
 INSTANCE ?= local
 SCENARIO ?=
 ONCE ?=
-PEERS ?=
-export SCENARIO ONCE PEERS
+F ?=
+SEED ?=
+MINUTES ?=
+ROUNDS ?=
+export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo test bench contracts token lock clean
+.PHONY: help setup setup-dev up demo test faults bench contracts token lock clean
 .SILENT:
 
 help: ## 显示本帮助 · this help
@@ -32,7 +35,11 @@ up: setup ## 只启动各部分 · start every part, without example data (INSTA
 test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, on real Postgres and Kafka
 	exec $(BIN)/python -m deploy.local.check
 
-bench: setup-dev ## 性能测量 · measure the speed (PEERS=1: beside others' software too)
+faults: setup-dev ## 故障演练 · break everything and check it (F=F4 SEED=7 MINUTES=10 ROUNDS=5)
+	exec $(BIN)/python -m tests.faults $(if $(F),--fault $(F)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench: setup-dev ## 性能测量 · measure the speed
 	exec $(BIN)/python -m bench
 
 contracts: setup ## 生成接口、事件和权限契约 · write contracts/ anew for review

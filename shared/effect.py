@@ -252,9 +252,11 @@ class Effect:
 
     async def _apply_parked(self, tp: TopicPartition, key: UUID, fence: int) -> None:
         waiting = await parking.events(self.pool, self.name, tp, key)
-        prepared = await self.handler.prepare(waiting)
+        # All that waited may have been taken away.
+        prepared = await self.handler.prepare(waiting) if waiting else None
         async with self.pool.acquire() as connection, connection.transaction():
-            await self.handler.commit(connection, prepared)
+            if waiting:
+                await self.handler.commit(connection, prepared)
             if not await parking.release(connection, self.name, tp, key, fence):
                 raise Overtaken(self.name)
         self.handler.committed()

@@ -6,6 +6,7 @@ count-th pass (the first if not said) of the place so named. Without it nothing 
 append.before        decided, the transaction not begun
 append.after_commit  committed, not yet answered
 relay.after_send     acknowledged by Kafka, the cursor not yet moved
+relay.after_mark     the cursor moved, and nothing else
 project.middle       the effect of a batch written, its offsets not yet
 """
 

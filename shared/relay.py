@@ -153,6 +153,7 @@ class Relay(Leader):
         )  # fmt: skip
         if moved != "UPDATE 1":
             raise Fenced
+        failpoint("relay.after_mark")
         self.cursor = (last["tx"], last["seq"])
         self.sent += len(rows)
         if len(self.versions) > REMEMBERED_STREAMS:

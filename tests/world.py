@@ -12,7 +12,7 @@ import itertools
 import json
 import time
 import tomllib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -83,13 +83,16 @@ LISTS = {
 REAL = ("administrator",)
 
 
-def accounts(path: Path) -> Path:
+PEOPLE = (*(person for person, _, _ in POSTS), *EXTRA)
+
+
+def accounts(path: Path, people: Iterable[str] = PEOPLE) -> Path:
     """The demonstration's clients, and our own people."""
     clients = tomllib.loads(ACCOUNTS.read_text("utf-8"))["clients"]
     lines = ["demo = true"]
     for client in clients:
         lines += ["[[clients]]", *(f"{name} = {value!r}" for name, value in client.items())]
-    for person in (*REAL, *(person for person, _, _ in POSTS), *EXTRA):
+    for person in (*REAL, *people):
         lines += [
             "[[people]]", f"subject = {person!r}", f"name_zh = {person!r}",
             f"name_en = {person!r}", f"demo_password = {PASSWORD!r}",
@@ -120,6 +123,10 @@ class Api:
                 issuer = self.urls["provider"]
                 self._tokens[person] = await fetch_token(issuer, person, PASSWORD)
         return self._tokens[person]
+
+    def forget(self, person: str) -> None:
+        """The person's token has run out: the next one is fetched anew."""
+        self._tokens.pop(person, None)
 
     def url(self, path: str) -> str:
         return self.urls[path.split("/")[1]] + path

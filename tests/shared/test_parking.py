@@ -88,6 +88,26 @@ async def test_a_poison_event_parks_its_key_and_only_that(
             assert consumer.rebuilds == 0
 
 
+async def test_a_key_is_released_where_nothing_waits_any_more(pool: Pool, config: Settings) -> None:
+    """What could not be applied was taken away, and nothing had come after it."""
+    sick, handler = uuid4(), Refusing({0}, says_which=True)
+
+    async def apply(connection: Connection, events: list[Delivered]) -> None:
+        assert events
+        await handler.apply(connection, events)
+
+    async with filled(config) as topic:
+        await topic.send(sick, what=0)
+        async with consuming(consumer := notes(pool, config, apply, check_s=0.05)):
+            await caught_up(consumer)
+            await pool.execute("delete from parked_event")
+            assert await unpark(pool, "notes") == 1
+            await until(lambda: pool.fetchval("select count(*) = 0 from parked_key"))
+            await topic.send(sick, what=1)
+            await caught_up(consumer)
+            assert await effects(pool) == [1]
+
+
 async def test_unparked_events_are_applied_in_order_before_what_follows(
     pool: Pool, config: Settings
 ) -> None:

@@ -1,0 +1,89 @@
+"""Every fault once or a few times, on one stack: nothing lost, doubled or wrong, lag 0 in 30 s.
+
+The same as `make faults`, with the forms chosen so that each way of breaking meets something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.faults.ground import standing
+from tests.faults.inspection import HEAL_S
+from tests.faults.run import FAULTS, Run
+
+pytestmark = [
+    pytest.mark.stack,
+    # A client that is connecting while its broker dies leaves that connection to the collector.
+    pytest.mark.filterwarnings("ignore:Unclosed AIOKafka:ResourceWarning"),
+]
+
+SEED, SCHOOLS, COMMANDS = 1, 4, 3
+
+ROUNDS = (
+    ("F1", "five at once"),
+    ("F1", "kill organisation"),
+    ("F2", "one"),
+    ("F2", "all"),
+    ("F3", "immediate"),
+    ("F3", "backend"),
+    ("F4", "postgres procurement cut"),
+    ("F4", "postgres assets stall"),
+    ("F4", "kafka reporting cut"),
+    ("F4", "client nutrition mute"),
+    ("F5", "procurement"),
+    ("F6", "procurement shuffled"),
+    ("F6", "assets forgotten"),
+    ("F9", "safety truncated"),
+    ("F9", "procurement envelope"),
+    ("F11", "0"),
+    ("F12", "12"),
+    ("F15", "assets"),
+)
+
+
+@pytest.fixture(scope="module")
+async def faults(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Run]:
+    said: list[str] = []
+    folder = tmp_path_factory.mktemp("faults")
+    async with standing(folder, schools=SCHOOLS, brokers=3, say=said.append) as ground:
+        run = await Run.begin(ground, SEED, COMMANDS, said.append)
+        yield run
+        await run.end()
+    plugins = request.config.pluginmanager
+    reporter, capture = plugins.getplugin("terminalreporter"), plugins.getplugin("capturemanager")
+    assert reporter is not None and capture is not None
+    with capture.global_and_fixture_disabled():
+        reporter.write_line(f"\n{run.table()}")
+    (folder / "said.txt").write_text("\n".join(said), "utf-8")
+
+
+@pytest.mark.parametrize(("code", "variant"), ROUNDS, ids=str)
+async def test_a_promise_is_kept(faults: Run, code: str, variant: str) -> None:
+    found = await faults.round(FAULTS[code], variant)
+    assert found.every == []
+    assert faults.tallies[code].seconds_to_lag_0 <= HEAL_S
+
+
+async def test_the_load_was_one(faults: Run) -> None:
+    """Else the faults would have met nothing: every kind of outcome occurred, in every service."""
+    asked = faults.load.asked
+    for status in (200, 201, 404, 412, 422):
+        assert sum(one.status == status for one in asked) >= 10, status
+    for service in faults.ground.rig.services:
+        assert sum(bool(one.events) for one in asked if one.service == service) >= 10, service
+    assert sum(one.unknown > 0 for one in asked) >= 10, "some outcomes were unknown"
+    long_ago = datetime.now(UTC) - timedelta(days=1)
+    log = await faults.inspector.log("safety")
+    assert sum(event.occurred_at < long_ago for event in log) >= 5, "some was entered late"
+
+
+def test_every_fault_is_met() -> None:
+    """All but the burst, which is nothing for a short run."""
+    assert {code for code, _ in ROUNDS} == FAULTS.keys() - {"F13"}
+    for code, variant in ROUNDS:
+        assert variant in FAULTS[code].variants
