@@ -70,13 +70,6 @@ type Outcome = Event | Send | Iterable[Event | Send] | None
 """What a decision returns: events and sends, or None where all is so already."""
 
 
-def outcome(result: Outcome) -> list[Event | Send]:
-    """A decision's result as a list, in order."""
-    if result is None:
-        return []
-    return [result] if isinstance(result, Event | Send) else list(result)
-
-
 @dataclass(frozen=True, slots=True)
 class Fact:
     """A parameter of a decision that the kernel loads first."""
@@ -114,7 +107,10 @@ class Decision:
 
     def decide(self, state: Any, command: Command, by: By, facts: Mapping[str, Any]) -> list[Any]:
         """Events and sends of this command on this state; raises `Refused`."""
-        return outcome(self.function(state, command, by, **facts))
+        made = self.function(state, command, by, **facts)
+        if made is None:
+            return []
+        return [made] if isinstance(made, Event | Send) else list(made)
 
 
 @dataclass(slots=True, eq=False)

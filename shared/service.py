@@ -61,7 +61,7 @@ async def running(
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
     async with asyncpg.create_pool(
-        config.database, min_size=2, max_size=config.pool_size, command_timeout=30
+        config.database, min_size=2, max_size=config.pool_size, command_timeout=15
     ) as pool:
         await prepare_database(service, pool)
         directory = Directory(pool, service.name, config.administrator_subjects())
@@ -175,7 +175,7 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     for status in (404, 405):
         app.add_exception_handler(status, _elsewhere(rt))
     app.router.routes += [
-        Route("/health", _health),
+        Route("/health", JSONResponse({"status": "ok"}), methods=["GET"]),
         Route("/ready", _ready(rt)),
         Route("/metrics", _metrics),
     ]
@@ -200,10 +200,6 @@ def _elsewhere(rt: Runtime) -> Callable[[Request, Exception], Awaitable[Response
         return problems.response(problems.Problem(slug), rt.words, asked.url.path)
 
     return answer
-
-
-async def _health(_: object) -> Response:
-    return JSONResponse({"status": "ok"})
 
 
 async def _metrics(_: object) -> Response:
