@@ -18,6 +18,7 @@ from services.organisation.unit.register import RegisterUnit, UnitLevel
 from shared import views
 from shared.config import Settings
 from shared.decide import Request, Step
+from shared.fields import business_day
 from shared.kernel import Aggregate, Command, Creation, Refused
 from shared.organisation import Role
 from shared.runtime import Runtime
@@ -76,7 +77,7 @@ async def holds(rt: Runtime, person: str, unit: UUID) -> list[Role]:
     await rt.directory.posts_of(person)
     place = rt.directory.unit(unit)
     assert place is not None
-    return [post.role for post in rt.directory.held(person, place, datetime.now(UTC).date())]
+    return [post.role for post in rt.directory.held(person, place, business_day(datetime.now(UTC)))]
 
 
 async def until_holds(rt: Runtime, person: str, unit: UUID) -> None:
@@ -122,7 +123,7 @@ async def test_a_tree_its_people_and_what_follows_by_itself(alive: Runtime) -> N
 
     wang = staff.id_of(SCHOOL, "wang")
     row = next(row for row in await rows_of(rt, "post_list") if row["person"] == "wang")
-    today = datetime.now(UTC).date()
+    today = business_day(datetime.now(UTC))
     lent = DelegatePost(
         post=UUID(row["post"]) if isinstance(row["post"], str) else row["post"],
         to="sun",
