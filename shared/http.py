@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,13 +20,13 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
-from uuid_utils.compat import uuid7
 
 from shared import asked, observe, views
 from shared.access import scope_of
 from shared.decide import Decided, Known, Request, Step
+from shared.ids import new_id
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
-from shared.problems import Problem, errors_of, invalid, problem_of, response
+from shared.problems import Endpoint, Problem, answering, errors_of, foreseen, invalid
 from shared.runtime import Runtime
 from shared.store import Connection, decode
 from shared.writer import Answer, Key
@@ -35,7 +34,6 @@ from shared.writer import Answer, Key
 BATCH_MAX, TOGETHER_MAX = 1_000, 10_000
 
 type Decisions = Mapping[str, Decision]
-type Endpoint = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -81,27 +79,11 @@ def routes(rt: Runtime) -> list[Route]:
             ("GET", f"{one}/history", view.name, partial(_history, rt, view)),
             ("GET", one, view.name, partial(_detail, rt, view)),
         ]
+    told = partial(answering, rt.service.name, rt.words)
     return [
-        Route(f"/{rt.service.name}{path}", answering(rt, endpoint, name), methods=[method])
+        Route(f"/{rt.service.name}{path}", told(endpoint, name), methods=[method])
         for method, path, name, endpoint in made
     ]
-
-
-def answering(rt: Runtime, endpoint: Endpoint, operation: str) -> Endpoint:
-    """The endpoint with whatever it raises turned into a problem answer, measured and traced."""
-
-    async def answer(request: HttpRequest) -> Response:
-        began, slug = time.perf_counter(), ""
-        with observe.span(operation, request.headers.get("traceparent")):
-            try:
-                made = await endpoint(request)
-            except Exception as error:  # noqa: BLE001 - the caller gets a problem, we get a log
-                problem = foreseen(error, rt, operation)
-                slug, made = problem.slug, response(problem, rt.words, request.url.path)
-        observe.answered(rt.service.name, operation, began, made.status_code, slug)
-        return made
-
-    return answer
 
 
 async def _command(rt: Runtime, known: Decisions, name: str, request: HttpRequest) -> Response:
@@ -174,7 +156,7 @@ async def _answer(
         asked.check_key(row.key)
         answer = await _ask(rt, known, row, person, order)
     except Exception as error:  # noqa: BLE001 - each row is answered by itself
-        problem = foreseen(error, rt, row.command)
+        problem = foreseen(error, rt.words, row.command)
         return {"key": row.key, "status": problem.status, "problem": problem.body(rt.words)}
     return {"key": row.key, "status": answer.status, "body": msgspec.Raw(answer.content)}
 
@@ -228,23 +210,13 @@ async def _refuse(
         if decision.creates:
             owner = msgspec.json.decode(row.body, type=Owned).organisation
         command = Creation.model_construct(organisation=owner, occurred_at=None)
-        step = Step(refusing, row.id or uuid7(), command)
+        step = Step(refusing, row.id or new_id(), command)
         await rt.writer.ask(Request([step], person), order=order)
-    except (AttributeError, msgspec.MsgspecError):
-        raise wrong from None
-    except Refused as refused:
-        # The command itself names the unit, and names it wrongly: the fields say so.
-        raise wrong if refused.slug == "unit_unknown" else refused from None
+    except (AttributeError, msgspec.MsgspecError, Refused) as error:
+        # The command itself may name the unit, and wrongly: then the fields say so.
+        if getattr(error, "slug", "unit_unknown") != "unit_unknown":
+            raise
     raise wrong
-
-
-def foreseen(error: Exception, rt: Runtime, operation: str) -> Problem:
-    """The problem that an error stands for; one that nobody foresaw is logged whole."""
-    problem = problem_of(error, rt.words)
-    if problem is None:
-        observe.log.exception("unforeseen", operation=operation)
-        problem = Problem("internal")
-    return problem
 
 
 async def _list(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
@@ -310,7 +282,7 @@ def _stream_id(decision: Decision, command: Command, named: UUID | None) -> UUID
     """The stream that a command is about: of its key, chosen by the client, new, or named."""
     if isinstance(command, Creation):
         key = decision.aggregate.key
-        return decision.aggregate.id_of(key(command)) if key else command.id or uuid7()
+        return decision.aggregate.id_of(key(command)) if key else command.id or new_id()
     if named is None:
         raise Problem("not_found", field="id")
     return named

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import re
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import asyncpg
 import msgspec
 from pydantic import ValidationError
+from starlette.requests import Request
 from starlette.responses import Response
 
+from shared import observe
 from shared.decide import StepRefused
 from shared.effect import transient
 from shared.kernel import Refused
@@ -22,6 +25,9 @@ from shared.words import SHARED, Word, Words, read
 
 STATUS = read(SHARED)["statuses"]
 """HTTP status by slug; a decision's refusal is 422."""
+
+
+type Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class FieldError(msgspec.Struct, frozen=True):
@@ -82,6 +88,42 @@ def response(problem: Problem, words: Words, instance: str = "") -> Response:
         headers["Retry-After"] = "2"
     content = msgspec.json.encode(problem.body(words, instance))
     return Response(content, problem.status, headers, "application/problem+json")
+
+
+def answering(service: str, words: Words, endpoint: Endpoint, operation: str) -> Endpoint:
+    """The endpoint with whatever it raises turned into a problem answer, measured and traced."""
+
+    async def answer(request: Request) -> Response:
+        began, slug = time.perf_counter(), ""
+        with observe.span(operation, request.headers.get("traceparent")):
+            try:
+                made = await endpoint(request)
+            except Exception as error:  # noqa: BLE001 - the caller gets a problem, we get a log
+                problem = foreseen(error, words, operation)
+                slug, made = problem.slug, response(problem, words, request.url.path)
+        observe.answered(service, operation, began, made.status_code, slug)
+        return made
+
+    return answer
+
+
+def elsewhere(words: Words) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A path or method that nobody declared: a problem answer like every other no."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        slug = "method_unknown" if getattr(error, "status_code", 404) == 405 else "route_unknown"
+        return response(Problem(slug), words, request.url.path)
+
+    return answer
+
+
+def foreseen(error: Exception, words: Words, operation: str) -> Problem:
+    """The problem that an error stands for; one that nobody foresaw is logged whole."""
+    problem = problem_of(error, words)
+    if problem is None:
+        observe.log.exception("unforeseen", operation=operation)
+        problem = Problem("internal")
+    return problem
 
 
 def problem_of(error: BaseException, words: Words) -> Problem | None:

@@ -26,7 +26,6 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.loops.auto import auto_loop_factory
@@ -38,7 +37,6 @@ from shared.consumer import Consumer
 from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
-from shared.http import Endpoint
 from shared.kernel import Service
 from shared.locks import Lock
 from shared.reactions import Reactions
@@ -173,7 +171,7 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     # The page's scripts come with the package: many schools have no way to a public network.
     app = FastAPIOffline(title=name, openapi_url=f"/{name}/openapi.json")
     for status in (404, 405):
-        app.add_exception_handler(status, _elsewhere(rt))
+        app.add_exception_handler(status, problems.elsewhere(rt.words))
     app.router.routes += [
         Route("/health", JSONResponse({"status": "ok"}), methods=["GET"]),
         Route("/ready", _ready(rt)),
@@ -192,21 +190,11 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     return app
 
 
-def _elsewhere(rt: Runtime) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """A path or method that nobody declared: a problem answer like every other no."""
-
-    async def answer(asked: Request, error: Exception) -> Response:
-        slug = "method_unknown" if getattr(error, "status_code", 404) == 405 else "route_unknown"
-        return problems.response(problems.Problem(slug), rt.words, asked.url.path)
-
-    return answer
-
-
 async def _metrics(_: object) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _ready(rt: Runtime) -> Endpoint:
+def _ready(rt: Runtime) -> problems.Endpoint:
     async def ready(_: object) -> Response:
         try:
             await asyncio.wait_for(rt.pool.fetchval("select 1"), 2)

@@ -21,7 +21,7 @@ from deploy.local.scenario import (
     UnitEntry,
 )  # fmt: skip
 from deploy.local.scenario_values import Meaningless, Pending, Ref, Scope, refs
-from shared.ids import derived_id
+from shared.rules import region_of
 
 ADMINISTRATOR = "administrator"
 """Who enters units, people, calendar and rules."""
@@ -71,11 +71,6 @@ class Phase:
         return sum(map(len, self.waves))
 
 
-def unit_id(code: str) -> UUID:
-    """The id that a unit of that code has: a root's command must name it beforehand."""
-    return derived_id(f"unit:{code}")
-
-
 @dataclass(slots=True)
 class Ground:
     """Units, people, calendar and rules of a scenario; what is wrong is collected."""
@@ -112,7 +107,7 @@ class Ground:
             parent = unit.parent and self.unit(unit, "parent", unit.parent)
             self._name_unit(unit, scope)
             body = given(unit, "code", "name", "level", "kind", "stage", "division_code", "since")
-            body["organisation"] = str(parent or unit_id(unit.code))
+            body["organisation"] = str(parent or region_of(unit.code))
             body["boarding"] = unit.boarding
             if above:
                 body["parent_code"] = above.code
@@ -126,9 +121,9 @@ class Ground:
             if name is None:
                 continue
             self.refuse_taken(name, unit.line_of(key), scope)
-            self.units[name] = unit_id(unit.code)
+            self.units[name] = region_of(unit.code)
             self.entries[name] = unit
-            scope.names[name] = str(unit_id(unit.code))
+            scope.names[name] = str(region_of(unit.code))
 
     def refuse_taken(self, name: str, line: int, scope: Scope) -> None:
         if name in RESERVED:
@@ -140,7 +135,7 @@ class Ground:
         """The id of a unit of the file; an unknown one is said."""
         if name not in self.units:
             self.complain(node.line_of(key), f"没有单位 {name}", f"there is no unit {name}")
-        return str(self.units.get(name, unit_id(name)))
+        return str(self.units.get(name, region_of(name)))
 
     def _office(
         self, path: str, node: Node, command: str, body: dict[str, Any], target: Any = None

@@ -7,9 +7,9 @@ data, decides nothing, and has no rights of its own.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import httpx
 import msgspec
@@ -25,7 +25,7 @@ from services.portal.sheet import Sheet, sheets, template
 from shared import config, contract, observe
 from shared.access import Tokens
 from shared.asked import body_of, key_of
-from shared.problems import Problem, problem_of, response
+from shared.problems import Problem, answering, elsewhere
 from shared.words import words_of
 
 FILE_BYTES_MAX = 20 * 1024 * 1024
@@ -42,8 +42,6 @@ LIMITS = httpx.Limits(max_connections=100, keepalive_expiry=4)
 """A service closes a connection that was idle for 5 s: it must not be just then that one asks."""
 
 WORDS = words_of("portal")
-
-type Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Settings(config.Settings):
@@ -117,32 +115,6 @@ def _told(filled: Filled, answer: httpx.Response, path: str) -> Response:
     return Response(content, answer.status_code, kept)
 
 
-def answering(endpoint: Endpoint, operation: str) -> Endpoint:
-    """The endpoint with whatever it raises turned into a problem answer, measured and traced."""
-
-    async def answer(request: Request) -> Response:
-        began, slug = time.perf_counter(), ""
-        with observe.span(operation, request.headers.get("traceparent")):
-            try:
-                made = await endpoint(request)
-            except Exception as error:  # noqa: BLE001 - the caller gets a problem, we get a log
-                problem = problem_of(error, WORDS)
-                if problem is None:
-                    observe.log.exception("unforeseen", operation=operation)
-                    problem = Problem("internal")
-                slug, made = problem.slug, response(problem, WORDS, request.url.path)
-        observe.answered("portal", operation, began, made.status_code, slug)
-        return made
-
-    return answer
-
-
-async def _elsewhere(request: Request, error: Exception) -> Response:
-    """A path or method that nobody declared: a problem answer like every other no."""
-    slug = "method_unknown" if getattr(error, "status_code", 404) == 405 else "route_unknown"
-    return response(Problem(slug), WORDS, request.url.path)
-
-
 async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
@@ -154,6 +126,9 @@ async def _ready(_: Request) -> Response:
 
 async def _metrics(_: Request) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+_edge = partial(answering, "portal", WORDS)
 
 
 def application(settings: Settings) -> Starlette:
@@ -170,9 +145,9 @@ def application(settings: Settings) -> Starlette:
             Route("/health", _health),
             Route("/ready", _ready),
             Route("/metrics", _metrics),
-            Route("/portal/templates/{command}.xlsx", answering(imports.template, "template")),
-            Route("/portal/imports/{command}", answering(imports.take, "import"), methods=["POST"]),
+            Route("/portal/templates/{command}.xlsx", _edge(imports.template, "template")),
+            Route("/portal/imports/{command}", _edge(imports.take, "import"), methods=["POST"]),
         ],
-        exception_handlers={404: _elsewhere, 405: _elsewhere},
+        exception_handlers={404: elsewhere(WORDS), 405: elsewhere(WORDS)},
         lifespan=lifespan,
     )

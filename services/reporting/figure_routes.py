@@ -24,10 +24,9 @@ from services.reporting.measures import measures
 from services.reporting.period import Period
 from services.reporting.reader import Reader
 from services.reporting.showing import Show, days_of
-from shared.http import answering
 from shared.kernel import Refused
 from shared.organisation import Level, Unit
-from shared.problems import Problem
+from shared.problems import Problem, answering
 from shared.runtime import Runtime
 
 EVENTS_MAX = 500_000
@@ -65,7 +64,7 @@ def routing(rt: Runtime) -> type[APIRoute]:
                     field = str(error.errors()[0]["loc"][-1])
                     raise Problem("filter_malformed", field=field) from error
 
-            return answering(rt, handle, self.name)  # type: ignore[return-value]
+            return answering(rt.service.name, rt.words, handle, self.name)  # type: ignore[return-value]
 
     return Answering
 

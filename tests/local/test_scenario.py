@@ -13,10 +13,11 @@ import pytest
 
 from deploy.local.scenario import Wrong, read
 from deploy.local.scenario_figures import Line, Reading, aligned, table, width
-from deploy.local.scenario_ground import Planned, unit_id
+from deploy.local.scenario_ground import Planned
 from deploy.local.scenario_plan import Plan, plan
 from deploy.local.scenario_run import Runner
 from deploy.local.scenario_values import Days, Meaningless, Pending, Scope, moment, rendered, spread
+from shared.rules import region_of
 
 type Row = dict[str, Any]
 
@@ -241,8 +242,8 @@ class TestPlan:
     def test_units_have_the_ids_of_their_codes(self, tmp_path: Path) -> None:
         made = planned(tmp_path, REPAIRS)
         school, campus = (wave[0].body for wave in made.phases[0].waves)  # parents first
-        assert school["organisation"] == str(unit_id("2143999999"))
-        assert campus["organisation"] == str(unit_id("2143999999"))
+        assert school["organisation"] == str(region_of("2143999999"))
+        assert campus["organisation"] == str(region_of("2143999999"))
         assert campus["parent_code"] == "2143999999"
 
     def test_repetitions_advance_in_step(self, tmp_path: Path) -> None:
