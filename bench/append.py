@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 from bench.place import Place, Pool
 from bench.rows import Row, Side, compared, interleaved, percentile, plain
 from bench.world import World, keep_current, settle, world
+from hosting.compose import prepare_database
 from services.procurement import procurement
 from services.procurement.budget import (
     AdoptBudget,
@@ -34,7 +35,6 @@ from shared import store
 from shared.config import Settings
 from shared.decide import Request, Step
 from shared.directory import Directory
-from shared.service import prepare_database
 from shared.writer import Key, Writer
 
 AT_ONCE = 32

@@ -12,9 +12,9 @@ from bench.projection import count
 from bench.rows import Row, percentile, plain
 from bench.web import PERSON
 from bench.world import world
+from hosting.compose import running
 from services.reporting import reporting
 from shared.config import Settings
-from shared.service import running
 
 YEAR = "2026-09-07..2027-09-06"
 MEASURE = "assets.repairs_done"

@@ -19,8 +19,8 @@ from bench.rows import Row, percentile, plain
 from bench.web import PERSON, current, loading
 from bench.world import settle, world
 from deploy.local.supervisor import Stack
+from hosting.compose import prepare_database
 from services.reporting import reporting
-from shared.service import prepare_database
 
 SCHOOLS = 200
 """A county's."""

@@ -20,9 +20,9 @@ from deploy.local.instance import is_free
 from deploy.local.process import Process
 from deploy.local.supervisor import ROOT, RUN, Stack
 from deploy.local.token import demo_password, fetch_token
+from hosting.compose import prepare_database
 from shared import store
 from shared.kernel import Service
-from shared.service import prepare_database
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 

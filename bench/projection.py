@@ -13,11 +13,11 @@ from bench.place import Place
 from bench.prototype import Prototype, consume, counties_of
 from bench.rows import Row, compared, either, interleaved, plain
 from bench.world import settle, world
+from hosting.compose import running
 from services.reporting import reporting
 from services.reporting.counting import Counting
 from shared.config import Settings
 from shared.runtime import Runtime
-from shared.service import running
 
 PATIENCE_S = 600.0
 

@@ -18,7 +18,7 @@ from shared.writer import Writer
 
 @dataclass(slots=True)
 class Runtime:
-    """Made once by `shared.service`, for production and tests alike."""
+    """Made once by `hosting.compose`, for production and tests alike."""
 
     service: Service
     settings: Settings

@@ -3,9 +3,9 @@
 import msgspec
 
 from contracts.__main__ import services
+from hosting import contract
 from services.portal.filled import read
 from services.portal.sheet import Sheet, sheets
-from shared import contract
 from shared.decide import Step
 from shared.http import parse
 from shared.kernel import Aggregate, Command, Creation, Decision, Service

@@ -21,12 +21,13 @@ import msgspec
 import pytest
 
 from contracts.__main__ import access
+from hosting.application import application
+from hosting.compose import running
 from services.organisation.unit import units
 from shared import observe
 from shared.config import Settings
 from shared.kernel import Decision, Service
 from shared.organisation import Role
-from shared.service import application, running
 from tests.conftest import ROOT, Parts, make_database
 from tests.services import SERVICES
 from tests.shared.identity import AUDIENCE, ISSUER, KEY, Provider, providing, signed

@@ -296,7 +296,7 @@ def test_sizes() -> None:
     """Functions up to 70 lines, modules up to 400, and the kernel stays small."""
     long: list[str] = []
     total = 0
-    for folder in ("shared", "services", "deploy", "contracts"):
+    for folder in ("shared", "hosting", "services", "deploy", "contracts"):
         for path in (ROOT / folder).rglob("*.py"):
             source = path.read_text("utf-8")
             tree = ast.parse(source)
@@ -330,7 +330,7 @@ def test_shipped_files_name_no_machine_and_no_registry() -> None:
     """Lock files hold names, versions and hashes; nothing names a folder of some machine."""
     for path in [*ROOT.glob("requirements/*"), *ROOT.glob("deploy/local/*.lock")]:
         assert not re.search(r"https?://", path.read_text("utf-8")), path
-    for folder in ("shared", "services", "deploy", "examples", "docs", "contracts"):
+    for folder in ("shared", "hosting", "services", "deploy", "examples", "docs", "contracts"):
         for path in (ROOT / folder).rglob("*.*"):
             if path.suffix in {".py", ".toml", ".yaml", ".md", ".json"}:
                 assert str(ROOT) not in path.read_text("utf-8"), path

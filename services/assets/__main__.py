@@ -1,6 +1,6 @@
 """`python -m services.assets [api|worker|rebuild VIEW]`."""
 
+from hosting.command import main
 from services.assets import assets
-from shared.service import main
 
 main(assets)

@@ -1,6 +1,6 @@
 """`python -m services.nutrition [api|worker|rebuild VIEW]`."""
 
+from hosting.command import main
 from services.nutrition import nutrition
-from shared.service import main
 
 main(nutrition)

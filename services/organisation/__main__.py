@@ -1,6 +1,6 @@
 """`python -m services.organisation [api|worker|rebuild VIEW]`."""
 
+from hosting.command import main
 from services.organisation import organisation
-from shared.service import main
 
 main(organisation)

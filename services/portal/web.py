@@ -20,9 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from hosting import contract
 from services.portal.filled import Filled, read
 from services.portal.sheet import Sheet, sheets, template
-from shared import config, contract, observe
+from shared import config, observe
 from shared.access import Tokens
 from shared.asked import body_of, key_of
 from shared.problems import Problem, answering, elsewhere

@@ -1,6 +1,6 @@
 """`python -m services.procurement [api|worker|rebuild VIEW]`."""
 
+from hosting.command import main
 from services.procurement import procurement
-from shared.service import main
 
 main(procurement)

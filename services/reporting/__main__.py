@@ -1,6 +1,6 @@
 """`python -m services.reporting [api|worker|rebuild VIEW]`."""
 
+from hosting.command import main
 from services.reporting import reporting
-from shared.service import main
 
 main(reporting)

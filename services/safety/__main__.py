@@ -1,6 +1,6 @@
 """`python -m services.safety [api|worker|rebuild VIEW]`."""
 
+from hosting.command import main
 from services.safety import safety
-from shared.service import main
 
 main(safety)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from contracts.__main__ import FOLDER, generate
-from shared import contract
+from hosting import contract
 from shared.kernel import Service
 from tests.services import SERVICES
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from contracts.discovery import refusals
+from hosting import contract
 from services.procurement import procurement
 from services.procurement.budget import AmendBudget, CommitBudget
 from services.procurement.requisition.approval import ApproveRequisition, WithdrawRequisition
-from shared import contract
 from shared.kernel import Service
 from tests.conftest import ROOT
 from tests.services import SERVICES

@@ -242,7 +242,9 @@ async def test_a_closed_terminal_stops_what_its_first_process_keeps_waiting_for(
     )
     os.close(line)
     with os.fdopen(terminal, "rb", buffering=0) as screen:
-        await asyncio.to_thread(screen.readline)  # to the end of its line: it has written, and waits
+        await asyncio.to_thread(
+            screen.readline
+        )  # to the end of its line: it has written, and waits
     async with asyncio.timeout(30):
         assert await leader.wait() == 128 + signal.SIGHUP
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from hosting.compose import running
 from services.organisation import organisation
 from services.organisation.rule_pack import Mark, PublishRule
 from services.organisation.staff import staff
@@ -22,7 +23,6 @@ from shared.fields import business_day
 from shared.kernel import Aggregate, Command, Creation, Refused
 from shared.organisation import Role
 from shared.runtime import Runtime
-from shared.service import running
 from shared.writer import Answer
 from tests.organisation.test_import_tree import TREE
 from tests.services import steps

@@ -11,6 +11,8 @@ import httpx
 import pytest
 import uvicorn
 
+from hosting.application import application
+from hosting.compose import running
 from services.reporting import reporting
 from services.reporting.figures.keep import Keeper
 from services.reporting.figures.roll import Roller
@@ -19,7 +21,6 @@ from shared import store
 from shared.config import Settings
 from shared.problems import Problem
 from shared.runtime import Runtime
-from shared.service import application, running
 from tests.reporting.events import POSTS, TREE, put_post, put_tree
 from tests.shared.wire import until
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hosting.compose import running
 from services.reporting import reporting
 from services.reporting.counting import SOURCES, Counting
 from services.reporting.figures.roll import Roller
@@ -13,7 +14,6 @@ from services.reporting.measures import measures
 from shared.config import Settings
 from shared.relay import ensure_topics
 from shared.runtime import Runtime
-from shared.service import running
 from tests.reporting.events import NORTH, ONE, PROVINCE, TREE, TWO, put_tree
 from tests.reporting.figures import counted, kept
 from tests.shared.wire import caught_up, filled, until

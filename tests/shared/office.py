@@ -1,7 +1,7 @@
 """A running service on a fresh database, with a tree and people in its local copy.
 
 Nothing is pretended: the copy is filled by organisation's events through the code that fills it
-everywhere, and the service runs as `shared.service.running` makes it. Only Kafka is left out.
+everywhere, and the service runs as `hosting.compose.running` makes it. Only Kafka is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
+from hosting.compose import running
 from shared.config import Settings
 from shared.decide import Request, Step
 from shared.directory import CONSUMER, Copying
@@ -26,7 +27,6 @@ from shared.kernel import Command, Creation, Foreign, Service
 from shared.organisation import Level, Role
 from shared.rules import region_of
 from shared.runtime import Runtime
-from shared.service import running
 from shared.writer import Answer, Key
 
 type Pool = asyncpg.Pool[asyncpg.Record]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from hosting.application import application
+from hosting.compose import running
 from shared.config import Settings
 from shared.organisation import Role
 from shared.runtime import Runtime
-from shared.service import application, running
 from tests.shared.office import SCHOOL, Copy, Desk, Pool
 from tests.shared.tally import CloseTally, OpenTally, tally
 from tests.shared.wire import until

@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from hosting.compose import prepare_database
 from shared import views
 from shared.config import Settings
 from shared.kernel import Refused, ViewOf
 from shared.organisation import Role
-from shared.service import prepare_database
 from shared.views import Query
 from tests.conftest import Parts, make_database
 from tests.shared.office import SCHOOL, UNITS, Copy, Desk, Pool, at_work, settled

@@ -1,38 +1,22 @@
-"""The one composition root: a service's processes for production, demo and tests alike.
-
-`python -m services.<name>` runs both roles in one process; `api` answers requests, `worker` moves
-the log to Kafka, takes in events and fires what is due. Both serve /health, /ready and /metrics.
-"""
+"""The one composition root: a service made ready to work, for production, demo and tests alike."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import gc
-import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from socket import socket
 from typing import Literal
 from uuid import UUID
 
 import asyncpg
-import uvicorn
-from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from uvicorn.loops.auto import auto_loop_factory
 
-from shared import contract, http, observe, problems, store, views
+from shared import observe, store, views
 from shared.access import Tokens
-from shared.config import Settings, settings
+from shared.config import Settings
 from shared.consumer import Consumer
 from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
@@ -87,7 +71,7 @@ async def running(
 async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record]) -> None:
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
-    await store.migrate(pool, [Path(__file__).parent / "migrations", own])
+    await store.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
         await views.prepare(connection, service.views())
@@ -163,105 +147,3 @@ async def _measure(rt: Runtime, relay: Relay) -> None:
     observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
     if relay.leading:
         observe.RELAY_LAG.labels(name).set(row["unsent"])
-
-
-def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
-    """The HTTP application of a running service."""
-    name = rt.service.name
-    # The page's scripts come with the package: many schools have no way to a public network.
-    app = FastAPIOffline(title=name, openapi_url=f"/{name}/openapi.json")
-    for status in (404, 405):
-        app.add_exception_handler(status, problems.elsewhere(rt.words))
-    app.router.routes += [
-        Route("/health", JSONResponse({"status": "ok"}), methods=["GET"]),
-        Route("/ready", _ready(rt)),
-        Route("/metrics", _metrics),
-    ]
-    if role in {"api", "all"}:
-        for make in rt.service.routers:
-            app.include_router(make(rt))
-        document = contract.openapi(name)
-        app.openapi = lambda: document  # type: ignore[method-assign]
-        events = JSONResponse(contract.asyncapi(name, rt.settings.topic(name)))
-        app.router.routes += [
-            *http.routes(rt),
-            Route(f"/{name}/events", events, methods=["GET"]),
-        ]
-    return app
-
-
-async def _metrics(_: object) -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-
-def _ready(rt: Runtime) -> problems.Endpoint:
-    async def ready(_: object) -> Response:
-        try:
-            await asyncio.wait_for(rt.pool.fetchval("select 1"), 2)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            return JSONResponse({"status": "no database", "why": str(error)}, 503)
-        if rt.directory.age_seconds == float("inf"):
-            # Nothing weighty would be decided: nobody knows how much of the posts is missing.
-            return JSONResponse({"status": "copy not current"}, 503)
-        return JSONResponse({"status": "ready", "parked": sum(c.parked for c in rt.consumers)})
-
-    return ready
-
-
-async def serve(service: Service, role: RoleName) -> None:
-    """Runs a service until SIGTERM or SIGINT, then drains and ends."""
-    config = settings()
-    observe.configure(service.name, config.trace_share, config.log_level)
-    async with running(service, config, role) as rt:
-
-        class Server(uvicorn.Server):
-            async def shutdown(self, sockets: list[socket] | None = None) -> None:
-                rt.stopping.set()
-                await super().shutdown(sockets)
-
-        server = Server(
-            uvicorn.Config(
-                application(rt, role), config.host, config.port, log_level="warning",
-                access_log=False, lifespan="off", timeout_graceful_shutdown=3,
-            )
-        )  # fmt: skip
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve()
-
-
-def main(service: Service) -> None:
-    """The command line of `python -m services.<name>`."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m services.{service.name}",
-        description=f"后勤 · {service.name}",
-        epilog="不带参数：一个进程承担两种角色 · without a command: both roles in one process",
-    )
-    commands = parser.add_subparsers(dest="command")
-    commands.add_parser("api", help="只回答请求 · answers requests only")
-    commands.add_parser("worker", help="只搬运事件 · relay, consumers and timers only")
-    rebuild = commands.add_parser("rebuild", help="从日志重建一个列表 · folds the log again")
-    rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
-    given = parser.parse_args()
-    if given.command == "rebuild":
-        asyncio.run(_rebuild(service, given.view))
-    else:
-        _run(service, given.command or "all")
-
-
-def _run(service: Service, role: RoleName) -> None:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # Batches of thousands of events are all young objects: collecting every 700 of them cost a
-    # third of a consumer's time.
-    gc.set_threshold(100_000, 20, 20)
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        runner.run(serve(service, role))
-
-
-async def _rebuild(service: Service, name: str) -> None:
-    view = next(view for view in service.views() if view.name == name)
-    async with (
-        asyncpg.create_pool(settings().database, min_size=1, max_size=2) as pool,
-        pool.acquire() as connection,
-        connection.transaction(),
-    ):
-        sys.stdout.write(f"{name}: {await views.rebuild(connection, view)}\n")

@@ -1,0 +1,1 @@
+"""How a service becomes processes: what is made once, what they serve, how they are started."""
