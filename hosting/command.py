@@ -18,6 +18,7 @@ import asyncpg
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from hosting import parked
 from hosting.application import application
 from hosting.compose import RoleName, running
 from shared import observe, views
@@ -58,8 +59,11 @@ def main(service: Service) -> None:
     commands.add_parser("worker", help="只搬运事件 · relay, consumers and timers only")
     rebuild = commands.add_parser("rebuild", help="从日志重建一个列表 · folds the log again")
     rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
+    parked.add(commands)
     given = parser.parse_args()
-    if given.command == "rebuild":
+    if given.command == "parked":
+        sys.exit(asyncio.run(parked.run(given)))
+    elif given.command == "rebuild":
         asyncio.run(_rebuild(service, given.view))
     else:
         _run(service, given.command or "all")

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store, views
 from shared.access import Tokens
 from shared.config import Settings
@@ -56,7 +57,7 @@ async def running(
         )  # fmt: skip
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(writer.stop)
-            observe.DIRECTORY_AGE.labels(service.name).set_function(lambda: directory.age_seconds)
+            DIRECTORY_AGE.labels(service.name).set_function(lambda: directory.age_seconds)
             _every(rt, REFRESH_S, directory.refresh, "directory_not_refreshed")
             if role in {"worker", "all"}:
                 await start_workers(rt, stack)
@@ -96,7 +97,7 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         await worker.start()
         stack.push_async_callback(worker.stop)
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
-    _every(rt, 5, partial(_measure, rt, relay), "not_measured")
+    _every(rt, 5, Watch(rt, relay).look, "not_measured")
 
 
 async def fire(rt: Runtime, stream: UUID, name: str) -> bool:
@@ -125,25 +126,3 @@ async def _add_partitions(rt: Runtime) -> None:
     """The next month's partition exists before the month does."""
     async with rt.pool.acquire() as connection:
         await store.add_partitions(connection, datetime.now(UTC).date())
-
-
-_LOG = """
-select coalesce(extract(epoch from now() - min(xact_start)), 0)::float8 as horizon_age,
-       (select count(*) from event, relay where (event.tx, event.seq) > (relay.tx, relay.seq))
-       as unsent
-from pg_stat_activity where backend_xid is not null
-"""
-
-
-async def _measure(rt: Runtime, relay: Relay) -> None:
-    """What operators watch: how far log, relay and consumers are apart."""
-    name = rt.service.name
-    for one in rt.consumers:
-        observe.CONSUMER_LAG.labels(name, one.name).set(one.lag_events)
-        observe.CONSUMER_LAG_SECONDS.labels(name, one.name).set(one.lag_seconds)
-        observe.PARKED.labels(name, one.name).set(one.parked)
-    row = await rt.pool.fetchrow(_LOG)
-    assert row is not None
-    observe.HORIZON_AGE.labels(name).set(row["horizon_age"])
-    if relay.leading:
-        observe.RELAY_LAG.labels(name).set(row["unsent"])

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from structlog.tracebacks import ExceptionDictTransformer
 
 log: Any = structlog.get_logger()
@@ -33,20 +33,6 @@ SECONDS = Histogram(
     "houqin_request_seconds", "Time to answer", ["service", "operation"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )  # fmt: skip
-HORIZON_AGE = Gauge(
-    "houqin_log_horizon_age_seconds", "Age of the oldest open write transaction", ["service"]
-)
-RELAY_LAG = Gauge("houqin_relay_lag_events", "Events in the log not yet in Kafka", ["service"])
-CONSUMER_LAG = Gauge(
-    "houqin_consumer_lag_events", "Events in Kafka not yet applied", ["service", "consumer"]
-)
-CONSUMER_LAG_SECONDS = Gauge(
-    "houqin_consumer_lag_seconds", "Age of the last applied event", ["service", "consumer"]
-)
-PARKED = Gauge("houqin_parked_keys", "Keys that wait for repair", ["service", "consumer"])
-DIRECTORY_AGE = Gauge(
-    "houqin_directory_age_seconds", "Age of the local copy of units and posts", ["service"]
-)
 
 _propagator = TraceContextTextMapPropagator()
 

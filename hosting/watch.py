@@ -1,0 +1,132 @@
+"""What operators watch: how far log, relay, consumers and timers are apart, and what has stuck.
+
+Each number is here because a fault showed itself in it; the alert rules on them are in
+`deploy/alerts/`, what to do about each in `docs/runbook.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import Gauge
+
+from shared.relay import Relay
+from shared.runtime import Runtime
+
+UNSENT_MAX = 100_000
+"""Up to so many unsent events are counted: more are as bad, and counting them is work, too."""
+
+HORIZON_AGE = Gauge(
+    "houqin_log_horizon_age_seconds",
+    "Age of the oldest open write transaction: no event that is younger can be sent",
+    ["service"],
+)
+RELAY_LAG = Gauge("houqin_relay_lag_events", "Events in the log not yet in Kafka", ["service"])
+RELAY_LAG_SECONDS = Gauge(
+    "houqin_relay_lag_seconds", "Age of the oldest event not yet in Kafka", ["service"]
+)
+RELAY_LEADING = Gauge(
+    "houqin_relay_leading", "1 if this process sends the service's log, else 0", ["service"]
+)
+RELAY_HALTED = Gauge(
+    "houqin_relay_halted", "1 if the log's order is broken and nothing is sent", ["service"]
+)
+CONSUMER_LAG = Gauge(
+    "houqin_consumer_lag_events", "Events in Kafka not yet applied", ["service", "consumer"]
+)
+CONSUMER_LAG_SECONDS = Gauge(
+    "houqin_consumer_lag_seconds",
+    "Age of the last event applied, while there are later ones",
+    ["service", "consumer"],
+)
+# Gauges that only grow: the consumer counts, and says how far it has got.
+CONSUMER_REBUILDS = Gauge(
+    "houqin_consumer_rebuilds",
+    "Kafka clients given up since start: failed, stalled or overtaken",
+    ["service", "consumer"],
+)
+CONSUMER_DUPLICATES = Gauge(
+    "houqin_consumer_duplicates", "Repetitions dropped since start", ["service", "consumer"]
+)
+CONSUMER_MISSING = Gauge(
+    "houqin_consumer_missing_events",
+    "Events since start that Kafka no longer had when they were asked for",
+    ["service", "consumer"],
+)
+PARKED = Gauge("houqin_parked_keys", "Keys that wait for repair", ["service", "consumer"])
+PARKED_EVENTS = Gauge(
+    "houqin_parked_events", "Events that wait behind parked keys", ["service", "consumer"]
+)
+PARKED_AGE = Gauge(
+    "houqin_parked_age_seconds",
+    "How long the oldest parked key has waited",
+    ["service", "consumer"],
+)
+TIMER_LAG = Gauge(
+    "houqin_timer_lag_seconds", "How long the oldest due moment has waited", ["service"]
+)
+DIRECTORY_AGE = Gauge(
+    "houqin_directory_age_seconds", "Age of the local copy of units and posts", ["service"]
+)
+
+_LOG = f"""
+select (
+    select coalesce(extract(epoch from now() - min(xact_start)), 0)::float8
+    from pg_stat_activity where backend_xid is not null
+) as horizon_age,
+count(unsent.recorded_at) as unsent,
+coalesce(extract(epoch from now() - min(unsent.recorded_at)), 0)::float8 as unsent_age,
+(select coalesce(greatest(extract(epoch from now() - min(at)), 0), 0)::float8 from due) as due_age
+from (
+    select event.recorded_at from event, relay
+    where (event.tx, event.seq) > (relay.tx, relay.seq) order by event.tx, event.seq
+    limit {UNSENT_MAX}
+) as unsent
+"""
+
+_PARKED = """
+select k.consumer, count(*)::float8 as events,
+       extract(epoch from now() - min(k.parked_at))::float8 as age
+from parked_key k join parked_event using (consumer, topic, key) group by k.consumer
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Sets the numbers of one process. `relay` is the worker's; a process that only answers
+    requests has none, and no consumers.
+    """
+
+    rt: Runtime
+    relay: Relay
+
+    async def look(self) -> None:
+        """Reads everything once."""
+        name = self.rt.service.name
+        log = await self.rt.pool.fetchrow(_LOG)
+        assert log is not None
+        HORIZON_AGE.labels(name).set(log["horizon_age"])
+        TIMER_LAG.labels(name).set(log["due_age"])
+        RELAY_LEADING.labels(name).set(self.relay.leading)
+        RELAY_HALTED.labels(name).set(bool(self.relay.halted))
+        RELAY_LAG.labels(name).set(log["unsent"])
+        RELAY_LAG_SECONDS.labels(name).set(log["unsent_age"])
+        self._consumers(name, await self.rt.pool.fetch(_PARKED))
+
+    def _consumers(self, name: str, rows: Sequence[Any]) -> None:
+        parked = {row["consumer"]: (row["events"], row["age"]) for row in rows}
+        for one in self.rt.consumers:
+            events, age = parked.get(one.name, (0.0, 0.0))
+            for metric, value in (
+                (CONSUMER_LAG, one.lag_events),
+                (CONSUMER_LAG_SECONDS, one.lag_seconds),
+                (CONSUMER_REBUILDS, one.rebuilds),
+                (CONSUMER_DUPLICATES, one.duplicates),
+                (CONSUMER_MISSING, one.missing),
+                (PARKED, one.parked),
+                (PARKED_EVENTS, events),
+                (PARKED_AGE, age),
+            ):
+                metric.labels(name, one.name).set(value)
