@@ -65,7 +65,7 @@ async def fill(kafka: str, feed: Feed) -> None:
             place = (f"{feed.prefix}.{service}", partition_of(row["organisation"], PARTITIONS))
             message = {
                 "timestamp": None, "key": key_of(row["organisation"]), "value": row["data"],
-                "headers": encode(row, f"/houqin/{service}".encode(), 1),
+                "headers": encode(row, f"/houqin/{service}".encode()),
             }  # fmt: skip
             batch = batches.get(place)
             if batch is None or batch.append(**message) is None:
@@ -100,7 +100,7 @@ def _rows(feed: Feed) -> Iterator[tuple[str, Mapping[str, Any]]]:
             "data": variants[chance.randrange(VARIANTS)],
             "organisation": schools[chance.randrange(feed.schools)], "actor": "bench",
             "occurred_at": at, "recorded_at": at, "correlation": id_, "causation": None,
-            "trace": None, "tx": 1_000 + n // TRANSACTION, "seq": 1 + n,
+            "trace": None, "epoch": 1, "tx": 1_000 + n // TRANSACTION, "seq": 1 + n,
         }  # fmt: skip
 
 

@@ -158,7 +158,7 @@ async def _relayed(pool: Pool) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while await pool.fetchval(
             "select exists (select from event, relay"
-            " where (event.tx, event.seq) > (relay.tx, relay.seq))"
+            " where (event.epoch, event.tx, event.seq) > (relay.epoch, relay.tx, relay.seq))"
         ):
             await asyncio.sleep(0.2)
     await asyncio.sleep(3)

@@ -52,9 +52,12 @@ async def _metrics(_: object) -> Response:
 def _ready(rt: Runtime) -> problems.Endpoint:
     async def ready(_: object) -> Response:
         try:
-            await asyncio.wait_for(rt.pool.fetchval("select 1"), 2)
+            is_open = await asyncio.wait_for(rt.pool.fetchval("select log_is_open()"), 2)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return JSONResponse({"status": "no database", "why": str(error)}, 503)
+        if not is_open:
+            why = f"python -m services.{rt.service.name} after-restore"
+            return JSONResponse({"status": "log restored", "why": why}, 503)
         if rt.directory.age_seconds == float("inf"):
             # Nothing weighty would be decided: nobody knows how much of the posts is missing.
             return JSONResponse({"status": "copy not current"}, 503)

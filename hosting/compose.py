@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hosting import restored
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store, views
 from shared.access import Tokens
@@ -44,8 +47,9 @@ async def running(
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
     async with asyncpg.create_pool(
-        config.database, min_size=2, max_size=config.pool_size, command_timeout=15
-    ) as pool:
+        config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
+        init=SameServer(),
+    ) as pool:  # fmt: skip
         await prepare_database(service, pool)
         directory = Directory(pool, service.name, config.administrator_subjects())
         await directory.refresh()
@@ -69,6 +73,31 @@ async def running(
                 await asyncio.gather(*rt.background, return_exceptions=True)
 
 
+_SERVER = """
+select system_identifier, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) as timeline, oid
+from pg_control_system(), pg_database where datname = current_database()
+"""
+
+
+class SameServer:
+    """Looks at each new connection of a process. One that has known a database before it was
+    restored, or its server before a failover, remembers what may never have been: it ends, and is
+    started anew.
+    """
+
+    def __init__(self) -> None:
+        self.known: object = None
+
+    async def __call__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        """Raises asyncpg.InterfaceError, and asks the process to end, on another server."""
+        found = await connection.fetchrow(_SERVER)
+        self.known = self.known or found
+        if found != self.known:
+            observe.log.critical("database_restored", known=str(self.known), found=str(found))
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise asyncpg.InterfaceError("the database was restored: this process must end")
+
+
 async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record]) -> None:
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
@@ -85,6 +114,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     names = {"organisation", service.name, *reactions.sources, *service.reads}
     topics = {config.topic(name): config.partitions for name in names}
     await ensure_topics(config.kafka, topics, config.replication)
+    if behind := await restored.settle(rt.pool, service.name, config):
+        observe.log.critical("log_behind_kafka", events=behind)
     relay = Relay(service.name, rt.pool, config)
     timers = Timers(rt.pool, partial(fire, rt))
     rt.writer.on_commit += [relay.wake, timers.wake]
@@ -98,6 +129,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         stack.push_async_callback(worker.stop)
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
     _every(rt, 5, Watch(rt, relay).look, "not_measured")
+    if behind:
+        _every(rt, 1, partial(_await_opening, rt, relay), "opening_not_seen")
 
 
 async def fire(rt: Runtime, stream: UUID, name: str) -> bool:
@@ -120,6 +153,13 @@ def _every(rt: Runtime, seconds: float, work: Callable[[], Awaitable[None]], fai
             await asyncio.sleep(seconds)
 
     rt.background.append(asyncio.create_task(keep(), name=failed))
+
+
+async def _await_opening(rt: Runtime, relay: Relay) -> None:
+    """Somebody else takes back what the log lacks (`after-restore`); then it is sent at once."""
+    if relay.halted and await rt.pool.fetchval("select log_is_open()"):
+        restored.BEHIND.labels(rt.service.name).set(0)
+        relay.wake()
 
 
 async def _add_partitions(rt: Runtime) -> None:

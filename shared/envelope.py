@@ -59,7 +59,7 @@ def partition_of(organisation: UUID, partitions: int) -> int:
     return int((murmur2(key_of(organisation)) & 0x7FFFFFFF) % partitions)
 
 
-def encode(row: Mapping[str, Any], source: bytes, epoch: int) -> Headers:
+def encode(row: Mapping[str, Any], source: bytes) -> Headers:
     """The headers of one row of the log; `source` is `/houqin/<service>`."""
     headers = [
         _SPEC,
@@ -69,7 +69,7 @@ def encode(row: Mapping[str, Any], source: bytes, epoch: int) -> Headers:
         ("ce_subject", str(row["stream"]).encode()),
         ("ce_time", row["occurred_at"].isoformat().encode()),
         ("ce_version", b"%d" % row["version"]),
-        ("ce_position", b"%d.%d.%d" % (epoch, row["tx"], row["seq"])),
+        ("ce_position", b"%d.%d.%d" % (row["epoch"], row["tx"], row["seq"])),
         ("ce_organisation", key_of(row["organisation"])),
         ("ce_actor", row["actor"].encode()),
         ("ce_recordedat", row["recorded_at"].isoformat().encode()),

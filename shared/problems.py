@@ -143,6 +143,8 @@ def problem_of(error: BaseException, words: Words) -> Problem | None:
             return Problem("conflict")
         case asyncpg.DataError():
             return Problem("filter_malformed")
+        case asyncpg.ReadOnlySQLTransactionError():
+            return Problem("log_closed")
         case Exception() if transient(error):
             return Problem("outcome_unknown")
         case _:

@@ -57,6 +57,10 @@ class Reactions(Handler):
     async def commit(self, connection: Connection, events: list[Delivered]) -> None:
         """Decides and writes what the events call for; raises `Unappliable` for one that cannot."""
         asked = [(event, request) for event in events if (request := self._request(event))]
+        ids = [event.recorded.id for event, _ in asked]
+        rows = await connection.fetch("select * from reacted where causation = any($1)", ids)
+        done = {row[0] for row in rows}
+        asked = [(event, request) for event, request in asked if event.recorded.id not in done]
         if not asked:
             return
         known = Known()

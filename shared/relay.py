@@ -1,9 +1,10 @@
 """From the log to Kafka: one leader per service, in log order, at least once.
 
-The cursor is (tx, seq), read behind `pg_snapshot_xmin(pg_current_snapshot())`, so that no event is
-passed that commits later. A batch is acknowledged by Kafka before the cursor moves: a crash between
-the two sends it again, and consumers drop what is at or below their high-water position. Nothing is
-ever skipped: whatever is in doubt is sent again from the cursor.
+The cursor is (epoch, tx, seq), read behind `pg_snapshot_xmin(pg_current_snapshot())`, so that no
+event is passed that commits later; of an older epoch none can. A batch is acknowledged by Kafka
+before the cursor moves: a crash between the two sends it again, and consumers drop what is at or
+below their high-water position. Nothing is ever skipped: whatever is in doubt is sent again from
+the cursor.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ REMEMBERED_STREAMS = 50_000
 
 _READ = """
 select * from event
-where (tx, seq) > ($1::xid8, $2::bigint) and tx < pg_snapshot_xmin(pg_current_snapshot())
-order by tx, seq limit $3
+where (epoch, tx, seq) > ($1::int, $2::xid8, $3::bigint)
+  and (epoch < $4 or tx < pg_snapshot_xmin(pg_current_snapshot()))
+order by epoch, tx, seq limit $5
 """
 
 # Predecessors that come later in the order. They were recorded in about the same days, so months
@@ -42,7 +44,8 @@ order by tx, seq limit $3
 _DISORDER = """
 select t.stream, t.version from unnest($1::uuid[], $2::int[]) as t(stream, version)
 join event e on e.stream = t.stream and e.version = t.version - 1
-where e.month >= $3::date - interval '1 month' and (e.tx, e.seq) > ($4::xid8, $5::bigint)
+where e.month >= $3::date - interval '1 month'
+  and (e.epoch, e.tx, e.seq) > ($4::int, $5::xid8, $6::bigint)
 limit 1
 """
 
@@ -52,7 +55,9 @@ class Fenced(Exception):  # noqa: N818 - says what it is
 
 
 class Disordered(Exception):  # noqa: N818 - says what it is
-    """A stream's versions are not contiguous in the order of the log: sending must stop here."""
+    """The log is not as it must be (a stream's versions have a gap in its order, or it was restored
+    and has not been held against Kafka): sending must stop here.
+    """
 
 
 class Relay(Leader):
@@ -79,14 +84,14 @@ class Relay(Leader):
         self.deadline_s, self.halted_s = deadline_s, halted_s
         self.source = f"/houqin/{service}".encode()
         self.sent, self.halted = 0, ""
-        self.fence, self.epoch, self.cursor = 0, 0, (0, 0)
+        self.fence, self.epoch, self.cursor, self.offsets = 0, 0, (0, 0, 0), [0]
         self.producer: Any = None
         self.partitions = 0
         self.versions: dict[UUID, int] = {}
 
     async def lead(self, connection: Connection) -> None:
-        """Sends until something fails. A log that is out of order stays where it is, loudly: it is
-        looked at again only in case somebody has repaired it.
+        """Sends until something fails. A log that is not as it must be stays where it is, loudly:
+        it is looked at again only in case somebody has repaired it.
         """
         self.producer = AIOKafkaProducer(
             bootstrap_servers=self.kafka,
@@ -100,33 +105,35 @@ class Relay(Leader):
             await self._begin(connection)
             await self.producer.start()
             self.partitions = len(await self.producer.partitions_for(self.topic))
+            self.offsets += [0] * (self.partitions - len(self.offsets))
             await self._send_forever(connection)
         except Disordered as error:
             self.halted = str(error)
             log.critical("relay_halted", relay=self.service, error=self.halted)
-            await asyncio.sleep(self.halted_s)
+            await self.woken(self.halted_s)
         finally:
             await self._drop_producer(self.producer)
 
     async def _begin(self, connection: Connection) -> None:
         row = await connection.fetchrow(
-            "update relay set fence = fence + 1 returning fence, tx, seq,"
-            " tx > pg_snapshot_xmax(pg_current_snapshot()) as ahead"
+            "update relay set fence = fence + 1 returning fence, epoch, tx, seq, offsets,"
+            " tx > pg_snapshot_xmax(pg_current_snapshot()) as ahead, log_is_open() as open"
         )
         assert row is not None
-        if row["ahead"]:
-            # Transaction ids began anew (a logical restore), so that new events would sort before
-            # the cursor and never be seen.
-            raise Disordered("the cursor is ahead of the cluster: the log needs a new epoch")
-        if self.cursor != (row["tx"], row["seq"]):
-            self.versions.clear()  # somebody else has sent since
-        self.fence, self.cursor = row["fence"], (row["tx"], row["seq"])
         self.epoch = await epoch_of(connection)
+        # Where transaction ids have begun anew (a logical restore), new events would sort before
+        # the cursor and never be seen.
+        if not row["open"] or (row["ahead"] and row["epoch"] == self.epoch):
+            raise Disordered(f"restored: python -m services.{self.service} after-restore")
+        cursor = row["epoch"], row["tx"], row["seq"]
+        if self.cursor != cursor:
+            self.versions.clear()  # somebody else has sent since
+        self.fence, self.cursor, self.offsets = row["fence"], cursor, row["offsets"]
 
     async def _send_forever(self, connection: Connection) -> None:
         pause = self.idle_s
         while True:
-            rows = await connection.fetch(_READ, *self.cursor, self.batch)
+            rows = await connection.fetch(_READ, *self.cursor, self.epoch, self.batch)
             if rows:
                 await self._send_batch(connection, rows)
                 pause = self.idle_s / 16
@@ -148,13 +155,14 @@ class Relay(Leader):
         failpoint("relay.after_send")
         last = rows[-1]
         moved = await connection.execute(
-            "update relay set tx = $1::xid8, seq = $2, sent = sent + $3 where fence = $4",
-            last["tx"], last["seq"], len(rows), self.fence,
+            "update relay set epoch = $1, tx = $2::xid8, seq = $3, sent = sent + $4, offsets = $5"
+            " where fence = $6",
+            last["epoch"], last["tx"], last["seq"], len(rows), self.offsets, self.fence,
         )  # fmt: skip
         if moved != "UPDATE 1":
             raise Fenced
         failpoint("relay.after_mark")
-        self.cursor = (last["tx"], last["seq"])
+        self.cursor = last["epoch"], last["tx"], last["seq"]
         self.sent += len(rows)
         if len(self.versions) > REMEMBERED_STREAMS:
             self.versions.clear()
@@ -192,7 +200,7 @@ class Relay(Leader):
         filling: dict[int, Any] = {}
         for row in rows:
             partition = partition_of(row["organisation"], self.partitions)
-            headers = encode(row, self.source, self.epoch)
+            headers = encode(row, self.source)
             message = {"key": key_of(row["organisation"]), "value": row["data"], "headers": headers}
             batch = filling.get(partition)
             if batch is None or batch.append(timestamp=None, **message) is None:
@@ -204,7 +212,8 @@ class Relay(Leader):
             await self.producer.send_batch(batch, self.topic, partition=partition)
             for partition, batch in batches
         ]
-        await asyncio.gather(*sent)
+        for (partition, batch), made in zip(batches, await asyncio.gather(*sent), strict=True):
+            self.offsets[partition] = made.offset + batch.record_count()
 
     async def _drop_producer(self, producer: Any) -> None:
         """Ends the producer without waiting for what it could not deliver."""

@@ -1,8 +1,9 @@
 """The log of one service: migrate, load streams, append. SQL of the write path is only here.
 
-Order and gaps: the cursor is (tx, seq), read behind `pg_snapshot_xmin(pg_current_snapshot())`. The
-insert of events is the first write of its transaction, and what is decided is decided from reads
-made before it; who loses a race starts a new transaction.
+Order and gaps: the cursor is (epoch, tx, seq), read behind
+`pg_snapshot_xmin(pg_current_snapshot())` in the epoch that is being written (older ones have
+ended). The insert of events is the first write of its transaction, and what is decided is decided
+from reads made before it; who loses a race starts a new transaction.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ from unnest({1}::uuid[], {2}::uuid[], {3}::int[], {4}::text[], {5}::bytea[], {6}
                           recorded_at, correlation, causation, trace, n)
 order by t.n
 on conflict do nothing
-returning id, tx, seq, organisation
+returning id, epoch, tx, seq, organisation
 """
 
 _MOVED = """
@@ -129,7 +130,7 @@ returning 1
 _KEPT = """
 insert into idempotency (subject, key, operation, fingerprint, status, etag, body, position)
 select k.subject, k.key, k.operation, k.fingerprint, k.status, k.etag, k.body,
-       p.tx::text || '.' || p.seq || ';' || p.organisation
+       p.epoch || '.' || p.tx::text || '.' || p.seq || ';' || p.organisation
 from unnest({0}::text[], {1}::text[], {2}::text[], {3}::bytea[], {4}::smallint[], {5}::int[],
             {6}::bytea[], {7}::uuid[])
      as k(subject, key, operation, fingerprint, status, etag, body, last)
@@ -198,7 +199,7 @@ def _next_month(first: date) -> date:
 
 
 async def epoch_of(connection: Connection) -> int:
-    """The order key's epoch: a new one begins where a logical restore resets transaction ids."""
+    """The epoch that is being written: every restore of the log begins a new one."""
     return int(await connection.fetchval("select max(epoch) from log_epoch"))
 
 
@@ -263,12 +264,13 @@ async def append(
     moves: Sequence[Move],
     keys: Sequence[NewKey] = (),
     parts: Sequence[Part] = (),
-) -> dict[UUID, tuple[int, int]]:
+) -> dict[UUID, tuple[int, int, int]]:
     """Writes decided events, moved heads, answers, and what else belongs to them, in ONE statement
-    and so in one transaction; returns each event's (tx, seq).
+    and so in one transaction; returns each event's (epoch, tx, seq).
 
     In a transaction of the caller's it must be the first write. Raises `Conflict`, with nothing
-    written: decide anew from what another has written.
+    written: decide anew from what another has written; asyncpg.ReadOnlySQLTransactionError if the
+    log is closed because it was restored.
     """
     # Every writer locks heads in the same order.
     in_order = sorted(moves, key=lambda move: move.stream.bytes)
@@ -277,7 +279,7 @@ async def append(
         rows = await connection.fetch(text, *arguments)
     except (asyncpg.RaiseError, asyncpg.DeadlockDetectedError) as error:
         raise Conflict from error
-    return {row[0]: (row[1], row[2]) for row in rows if row[0] is not None}
+    return {row[0]: (row[1], row[2], row[3]) for row in rows if row[0] is not None}
 
 
 def _statement(
@@ -318,8 +320,8 @@ def _text(checked: tuple[str, ...], shape: tuple[tuple[str, int], ...]) -> str:
         for n, name in enumerate(checked, start=1)
     ]
     return (
-        f"with {', '.join(named)} select placed.id, placed.tx, placed.seq, checked.*"
-        f" from (select {', '.join(checks)}) as checked left join placed on true"
+        f"with {', '.join(named)} select placed.id, placed.epoch, placed.tx, placed.seq, checked.*"
+        f" from (select must_be_open(), {', '.join(checks)}) as checked left join placed on true"
     )
 
 

@@ -20,6 +20,7 @@ from shared import store, views
 from shared.config import Settings
 from shared.decide import Decided, Decider, Known, Missing, Request, Step
 from shared.directory import Directory, own_places
+from shared.envelope import Position
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
 from shared.store import Connection, Move, NewKey, Stream
@@ -57,15 +58,12 @@ class Writer:
         self.aggregates = {aggregate.name: aggregate for aggregate in service.aggregates}
         self.decider = Decider(service.aggregates, directory, settings.posts_age_s_max)
         self.on_commit: list[Callable[[], None]] = []
-        self.epoch = 1
         self._cache: OrderedDict[UUID, Stream] = OrderedDict()
         self._queue = Queue(settings.group_size)
         self._lanes: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Looks where the log stands, and takes requests."""
-        async with self.pool.acquire() as connection:
-            self.epoch = await store.epoch_of(connection)
+        """Takes requests."""
         self._lanes = [asyncio.create_task(self._lane()) for _ in range(LANES)]
 
     async def stop(self) -> None:
@@ -174,7 +172,7 @@ class Writer:
         settled = list(zip(asked, outcomes, strict=True))
         decided = [(one, made) for one, made in settled if isinstance(made, Decided)]
         answers = [self._answer(one, made, known) for one, made in decided]
-        places: dict[UUID, tuple[int, int]] = {}
+        places: dict[UUID, Position] = {}
         if decided:
             failpoint("append.before")
             keys = [
@@ -193,7 +191,7 @@ class Writer:
             place = None
             if made.events:
                 last = made.events[-1]
-                place = "{}.{};{}".format(*places[last.id], last.organisation)
+                place = "{}.{}.{};{}".format(*places[last.id], last.organisation)
             one.answer(Answer(answer.status, answer.body, answer.etag, self._position(place)))
         later: list[Asked] = []
         for one, outcome in settled:
@@ -205,7 +203,7 @@ class Writer:
         self._queue.waiting[:0] = later
 
     def _position(self, place: str | None) -> str | None:
-        return f"{self.service.name};{self.epoch}.{place}" if place else None
+        return f"{self.service.name};{place}" if place else None
 
     def committed(self) -> None:
         """Tells relay, timers and tails of this process that the log has moved."""
@@ -309,9 +307,9 @@ class Writer:
         decided: Sequence[Decided],
         known: Known,
         keys: Sequence[NewKey] = (),
-    ) -> dict[UUID, tuple[int, int]]:
+    ) -> dict[UUID, Position]:
         """Writes events, heads, answers, views and due moments in one statement; returns each
-        event's (tx, seq). Raises `store.Conflict`.
+        event's order key. Raises what `store.append` does.
         """
         events = [event for item in decided for event in item.events]
         final: dict[UUID, Stream] = {}

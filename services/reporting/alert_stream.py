@@ -25,6 +25,7 @@ from services.reporting.figure_routes import refusing, routing
 from services.reporting.reader import Reader
 from shared import observe
 from shared.access import scope_of
+from shared.envelope import Position, position_of
 from shared.kernel import ViewOf
 from shared.organisation import READERS
 from shared.problems import Problem
@@ -41,27 +42,27 @@ QUEUE_MAX = 256
 MISSED_MAX = 1_000
 
 _EVENTS = """
-select e.tx::text::bigint as tx, e.seq, e.id, e.type, e.stream, e.organisation, e.recorded_at
+select e.epoch, e.tx, e.seq, e.id, e.type, e.stream, e.organisation, e.recorded_at
 from event e
-where (e.tx, e.seq) > ($1::text::xid8, $2) and e.tx < pg_snapshot_xmin(pg_current_snapshot())
-  and e.type = any($3)
-order by e.tx, e.seq limit $4
+where (e.epoch, e.tx, e.seq) > ($1::int, $2::xid8, $3::bigint)
+  and (e.tx < pg_snapshot_xmin(pg_current_snapshot())
+       or e.epoch < (select max(epoch) from log_epoch))
+  and e.type = any($4)
+order by e.epoch, e.tx, e.seq limit $5
 """
 
 _END = """
-select tx::text::bigint as tx, seq from event
-where tx < pg_snapshot_xmin(pg_current_snapshot()) order by event.tx desc, seq desc limit 1
+select epoch, tx, seq from event
+where tx < pg_snapshot_xmin(pg_current_snapshot()) or epoch < (select max(epoch) from log_epoch)
+order by epoch desc, tx desc, seq desc limit 1
 """
-
-type Cursor = tuple[int, int]
-"""A place in the log: transaction and sequence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """One alert event, ready to be sent."""
 
-    cursor: Cursor
+    cursor: Position
     organisation: UUID
     text: bytes
 
@@ -83,9 +84,9 @@ class AlertStream:
         self.listeners: set[Listener] = set()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._at: Cursor = (0, 0)
+        self._at: Position = (0, 0, 0)
 
-    async def listen(self, person: str, after: Cursor | None) -> AsyncIterator[bytes]:
+    async def listen(self, person: str, after: Position | None) -> AsyncIterator[bytes]:
         """The events that concern a person, for ever; first those after `after`."""
         listener = Listener()
         await self._join(listener)
@@ -164,14 +165,13 @@ class AlertStream:
                 listener.lost = True
                 self.listeners.discard(listener)
 
-    async def _end(self) -> Cursor:
+    async def _end(self) -> Position:
         row = await self.rt.pool.fetchrow(_END)
-        return (0, 0) if row is None else (row["tx"], row["seq"])
+        return (0, 0, 0) if row is None else (row["epoch"], row["tx"], row["seq"])
 
-    async def _read(self, after: Cursor, limit: int) -> list[Told]:
+    async def _read(self, after: Position, limit: int) -> list[Told]:
         """The next alert events of the log, with each alert's row as it is now."""
-        tx, seq = after
-        rows = await self.rt.pool.fetch(_EVENTS, str(tx), seq, list(alerts.events), limit)
+        rows = await self.rt.pool.fetch(_EVENTS, *after, list(alerts.events), limit)
         if not rows:
             return []
         streams = [row["stream"] for row in rows]
@@ -191,9 +191,9 @@ class AlertStream:
         }  # fmt: skip
         text = format_sse_event(
             data_str=msgspec.json.encode(data).decode(), event=row["type"],
-            id=f"{row['tx']}.{row['seq']}",
+            id=f"{row['epoch']}.{row['tx']}.{row['seq']}",
         )  # fmt: skip
-        return Told((row["tx"], row["seq"]), row["organisation"], text)
+        return Told((row["epoch"], row["tx"], row["seq"]), row["organisation"], text)
 
 
 def router(rt: Runtime, reader: Reader) -> APIRouter:
@@ -221,11 +221,11 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
     return made
 
 
-def cursor_of(text: str | None) -> Cursor | None:
+def cursor_of(text: str | None) -> Position | None:
     """The place that a `Last-Event-ID` names; a problem if it is none."""
     if not text:
         return None
-    tx, _, seq = text.partition(".")
-    if not (tx.isdecimal() and seq.isdecimal()):
-        raise Problem("cursor_broken", field="Last-Event-ID")
-    return int(tx), int(seq)
+    try:
+        return position_of(text)
+    except ValueError:
+        raise Problem("cursor_broken", field="Last-Event-ID") from None

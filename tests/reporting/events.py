@@ -50,7 +50,7 @@ class Message:
     def __init__(self, topic: str, partition: int, row: dict[str, Any], source: str) -> None:
         self.topic, self.partition, self.offset, self.timestamp = topic, partition, row["seq"], 0
         self.key, self.value = key_of(row["organisation"]), row["data"]
-        self.headers = encode(row, f"/houqin/{source}".encode(), 1)
+        self.headers = encode(row, f"/houqin/{source}".encode())
 
 
 def came(
@@ -68,7 +68,7 @@ def came(
     seq = next(_sequence)
     row = {
         "id": uuid4(), "type": type_, "stream": stream or uuid4(), "occurred_at": at,
-        "version": version, "tx": 1000 + seq // 10, "seq": seq, "organisation": organisation,
+        "version": version, "epoch": 1, "tx": 1000 + seq // 10, "seq": seq, "organisation": organisation,
         "actor": "li", "recorded_at": recorded_at, "correlation": uuid4(), "causation": None,
         "trace": None, "data": msgspec.json.encode(data),
     }  # fmt: skip

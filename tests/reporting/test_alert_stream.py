@@ -150,7 +150,7 @@ async def test_a_transaction_that_is_still_open_is_not_passed_by(
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(events.next(), 0.5)
         await transaction.rollback()
-    async with listening(http, "north", "0.0") as events:
+    async with listening(http, "north", "0.0.0") as events:
         assert (await events.next())["data"]["alert"]["id"] == str(held)
 
 
@@ -200,7 +200,7 @@ async def test_nobody_listens_without_a_post(http: httpx.AsyncClient) -> None:
 
 
 def test_cursors() -> None:
-    assert cursor_of("12.5") == (12, 5)
+    assert cursor_of("2.12.5") == (2, 12, 5)
     assert cursor_of(None) is None
     with pytest.raises(Problem):
         cursor_of("12")

@@ -120,11 +120,11 @@ class Copy:
         now = datetime.now(UTC)
         row = {
             "id": uuid4(), "type": type(event).__name__, "stream": stream, "version": 1,
-            "tx": 1, "seq": self.sequence, "organisation": stream, "actor": "administrator",
+            "epoch": 1, "tx": 1, "seq": self.sequence, "organisation": stream, "actor": "administrator",
             "occurred_at": now, "recorded_at": now, "correlation": uuid4(), "causation": None,
             "trace": None,
         }  # fmt: skip
-        headers = encode(row, b"/houqin/organisation", 1)
+        headers = encode(row, b"/houqin/organisation")
         return Delivered(Message(key_of(stream), msgspec.json.encode(event), headers))
 
 

@@ -44,13 +44,14 @@ async def relaying(pool: Pool, config: Settings, **options: Any) -> Any:
         await relay.stop()
 
 
-async def cursor(pool: Pool) -> tuple[int, int]:
-    row = await pool.fetchrow("select tx, seq from relay")
-    return row["tx"], row["seq"]
+async def cursor(pool: Pool) -> tuple[int, int, int]:
+    return tuple(await pool.fetchrow("select epoch, tx, seq from relay"))
 
 
 async def all_marked(pool: Pool) -> bool:
-    last = await pool.fetchrow("select tx, seq from event order by tx desc, seq desc limit 1")
+    last = await pool.fetchrow(
+        "select epoch, tx, seq from event order by epoch desc, tx desc, seq desc limit 1"
+    )
     return tuple(last) == await cursor(pool)
 
 
@@ -222,7 +223,7 @@ async def test_a_cursor_ahead_of_the_cluster_halts(
     """After a logical restore transaction ids begin anew: new events would never be seen."""
     await pool.execute("update relay set tx = '9000000000'")
     async with relaying(pool, config) as relay:
-        await until(lambda: "new epoch" in relay.halted)
+        await until(lambda: "after-restore" in relay.halted)
 
 
 async def test_a_producer_that_cannot_deliver_is_rebuilt(

@@ -127,18 +127,16 @@ class Topic:
         place = position or (1, 1000, self.sequence)
         row = {
             "id": uuid4(), "type": type, "stream": stream or uuid4(), "version": 1,
-            "tx": place[1], "seq": place[2], "organisation": organisation, "actor": "li",
-            "occurred_at": NOW, "recorded_at": datetime.now(UTC), "correlation": uuid4(),
-            "causation": None, "trace": None,
+            "epoch": place[0], "tx": place[1], "seq": place[2], "organisation": organisation,
+            "actor": "li", "occurred_at": NOW, "recorded_at": datetime.now(UTC),
+            "correlation": uuid4(), "causation": None, "trace": None,
         }  # fmt: skip
         await self.producer.send_and_wait(
             self.name,
             raw if raw is not None else msgspec.json.encode(data),
             key=key_of(organisation),
             partition=partition_of(organisation, self.config.partitions),
-            headers=encode(row, f"/houqin/{self.service}".encode(), place[0])
-            if headers is None
-            else headers,
+            headers=encode(row, f"/houqin/{self.service}".encode()) if headers is None else headers,
         )
         return place
 
