@@ -38,6 +38,8 @@ SETTINGS = {
     "max_wal_size": "2GB",
     "fsync": "on",
     "wal_compression": "on",
+    # A back-up that can no longer be written must not fill the disk of what it backs up.
+    "max_slot_wal_keep_size": "8GB",
     "jit": "off",
     "idle_in_transaction_session_timeout": "60s",
     "password_encryption": "scram-sha-256",
@@ -157,11 +159,14 @@ class Postgres:
     """The server of one state folder.
 
     `state` is the instance's folder, `databases` are created if missing. The data outlives stops;
-    after kill -9 the next start recovers from the write-ahead log.
+    after kill -9 the next start recovers from the write-ahead log, for at most `patience_s`.
     """
 
-    def __init__(self, state: Path, port: int, databases: Sequence[str]) -> None:
+    def __init__(
+        self, state: Path, port: int, databases: Sequence[str], *, patience_s: float = 30.0
+    ) -> None:
         self.state, self.port, self.databases = state, port, databases
+        self.patience_s = patience_s
         self.process: Process | None = None
         self.password = ""
 
@@ -201,18 +206,18 @@ class Postgres:
             death_signal=signal.SIGINT,
         )  # fmt: skip
         await self.process.start()
-        await self.process.until_ready(self.ready, 30)
+        await self.process.until_ready(self.ready, self.patience_s)
         await self._create_databases()
         return self.process
 
     async def ready(self) -> bool:
-        """Whether `SELECT 1` is answered now."""
+        """Whether it answers now, and has replayed all that it has to."""
         try:
             connection = await asyncpg.connect(self.dsn("postgres"), timeout=5)
         except (OSError, asyncpg.PostgresError, TimeoutError):
             return False
         try:
-            return bool(await connection.fetchval("SELECT 1") == 1)
+            return bool(await connection.fetchval("SELECT NOT pg_is_in_recovery()"))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         finally:
@@ -232,7 +237,11 @@ class Postgres:
             with os.fdopen(descriptor, "w") as stream:
                 stream.write(secrets.token_urlsafe(24))
             fresh.replace(path)
-        return path.read_text().strip()
+        return self.saved_password()
+
+    def saved_password(self) -> str:
+        """The password of a server that was started before; raises OSError if none was."""
+        return (self.state / "postgres.password").read_text().strip()
 
     @staticmethod
     def _environment() -> dict[str, str]:

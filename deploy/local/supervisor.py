@@ -24,6 +24,7 @@ from typing import Self
 
 import httpx
 
+from deploy.local.backup import Archive, folder_of
 from deploy.local.clean import clean
 from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.kafka import Kafka
@@ -55,7 +56,8 @@ class Stack:
 
     `folder` holds its whole state. `services` are run as `python -m <modules>` with the name put
     in. `env` is added to, and wins over, the services' environment. `kafka_brokers` above 1 gives
-    a replicated cluster for fault tests. Errors: InUse, StartFailed.
+    a replicated cluster for fault tests. `backup`: where Postgres's log is archived, from the first
+    back-up on. Errors: InUse, StartFailed.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class Stack:
         modules: str = "services.{}",
         kafka_brokers: int = 1,
         verbose: bool = False,
+        backup: Archive | None = None,
     ) -> None:
+        self.backup, self.postgres_patience_s = backup, READY_S
         self.folder, self.services, self.modules = folder.resolve(), tuple(services), modules
         self.env, self.kafka_brokers, self.verbose = dict(env or {}), kafka_brokers, verbose
         self.urls: dict[str, str] = {}
@@ -81,6 +85,7 @@ class Stack:
         self._ports: dict[str, int] = {}
         self._http: httpx.AsyncClient | None = None
         self._postgres: Postgres | None = None
+        self._archiving: asyncio.Task[None] | None = None
         self._broker: Kafka | None = None
 
     async def __aenter__(self) -> Self:
@@ -120,11 +125,14 @@ class Stack:
         await asyncio.gather(*(process.stop() for process in python))
         stores = [store.stop() for store in (self._postgres, self._broker) if store is not None]
         await asyncio.gather(*stores)
+        if self._archiving is not None:  # last, so that it gets all that Postgres had written
+            self._archiving.cancel()
+            await asyncio.gather(self._archiving, return_exceptions=True)
         if self._http is not None:
             await self._http.aclose()
         if self._hold is not None:
             self._hold.release()
-        self._http = self._hold = self._postgres = self._broker = None
+        self._http = self._hold = self._postgres = self._broker = self._archiving = None
         self._followers, self._parts = [], {}
 
     def pid(self, name: str) -> int:
@@ -155,6 +163,22 @@ class Stack:
         """Stop a part cleanly, start it again, wait until it answers; raises StartFailed."""
         await self.halt(name)
         await self.resume(name)
+
+    @property
+    def postgres(self) -> Postgres:
+        """The running server; raises LookupError if there is none."""
+        if self._postgres is None:
+            raise LookupError("postgres is not running")
+        return self._postgres
+
+    async def command(self, name: str, *arguments: str) -> int:
+        """Runs a command of a service to its end, in the service's environment; its exit status."""
+        environment = {"HOUQIN_DATABASE": self.dsns[name], "HOUQIN_KAFKA": self.kafka}
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", self.modules.format(name), *arguments, cwd=ROOT,
+            env={**os.environ, **self._common(), **environment, **self.env},
+        )  # fmt: skip
+        return await child.wait()
 
     async def until_ready(self, name: str, seconds: float = READY_S) -> None:
         """Wait until a part answers, whether or not it is being restarted; raises TimeoutError."""
@@ -187,8 +211,9 @@ class Stack:
         self.urls = {n: f"http://127.0.0.1:{ports[n]}" for n in ("provider", *self.services)}
         self._http = httpx.AsyncClient(trust_env=False, timeout=5)
         self._postgres = Postgres(
-            self.folder, ports["postgres"], sorted({*DATABASES, *self.services})
-        )
+            self.folder, ports["postgres"], sorted({*DATABASES, *self.services}),
+            patience_s=self.postgres_patience_s,
+        )  # fmt: skip
         pairs = [(ports[n], ports[c]) for n, c in zip(brokers, controllers, strict=True)]
         self._broker = Kafka(self.folder, pairs, RUN / "cache" / "kafka", progress=self.say)
         self.kafka = self._broker.bootstrap
@@ -202,6 +227,8 @@ class Stack:
         process = await self._postgres.start()
         self.dsns = {name: self._postgres.dsn(name) for name in self._postgres.databases}
         self._adopt(Part(process, self._postgres.ready), begun)
+        if self.backup is not None:
+            self._archiving = asyncio.create_task(self.backup.receive(self._postgres))
 
     async def _start_kafka(self) -> None:
         assert self._broker is not None
@@ -272,8 +299,7 @@ class Stack:
         services = (f"{one}={self.urls[one]}" for one in self.services if one not in PORTAL)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         own = {
-            "PYTHONPATH": str(ROOT),
-            "PYTHONUNBUFFERED": "1",
+            **self._common(),
             "HOUQIN_KAFKA": self.kafka,
             "HOUQIN_HOST": "127.0.0.1",
             "HOUQIN_PORT": str(self._ports[name]),
@@ -282,15 +308,22 @@ class Stack:
             "HOUQIN_JWKS_URL": f"{issuer}/jwks",
             "HOUQIN_ADMINISTRATORS": "administrator",
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
-            "HOUQIN_PARTITIONS": "12",
-            "HOUQIN_TOPIC_PREFIX": "houqin",
-            "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
             "HOUQIN_STATE": str(state),
             "HOUQIN_SERVICES": " ".join(services),
         }
         if name in self.dsns:
             own["HOUQIN_DATABASE"] = self.dsns[name]
         return {**os.environ, **own, **self.env}
+
+    def _common(self) -> dict[str, str]:
+        """What every program of the platform is told."""
+        return {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "HOUQIN_PARTITIONS": "12",
+            "HOUQIN_TOPIC_PREFIX": "houqin",
+            "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
+        }
 
     async def _follow(self, process: Process) -> None:
         """Show what a part writes to its log from now on, each line with the part's name."""
@@ -358,7 +391,10 @@ async def _on_terminal_closed(hang_up: Callable[[int], None]) -> None:
 async def up(options: argparse.Namespace) -> int:
     """Start the stack, print where everything is, and keep it until told to stop."""
     begun = time.monotonic()
-    async with Stack(RUN / options.instance, options.services, verbose=options.verbose) as stack:
+    archive = Archive(folder_of(options.instance))
+    async with Stack(
+        RUN / options.instance, options.services, verbose=options.verbose, backup=archive
+    ) as stack:
         stack.say(f"全部就绪 all ready: {time.monotonic() - begun:.1f} s")
         stack.say(json.dumps({**stack.urls, "kafka": stack.kafka}, indent=1))
         stack.say("按 Ctrl-C 停止 · Ctrl-C stops everything")

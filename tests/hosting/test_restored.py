@@ -16,7 +16,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from hosting.application import application
-from hosting.compose import SameServer, running
+from hosting.compose import SameServer, prepare_database, running
 from hosting.restored import Taken, Torn, settle, take_back
 from shared.config import Settings
 from shared.consumer import Consumer
@@ -88,12 +88,17 @@ class Past:
         """The settings of the service over its restored database."""
         return self.config.model_copy(update={"database": self.then})
 
-    async def live(self, parts: Parts, before: int, after: int) -> None:
-        """Some commands, the moment that will be returned to, some commands more."""
+    async def found(self) -> None:
+        """The units, and who may write, in an empty database."""
         async with opened(self.now) as pool:
+            await prepare_database(tally, pool)
             copy = Copy(pool)
             await copy.plant()
             await copy.appoint(("buyer", Role.BUYER, "school"))
+
+    async def live(self, parts: Parts, before: int, after: int) -> None:
+        """Some commands, the moment that will be returned to, some commands more."""
+        await self.found()
         async with at_work(self.config) as desk:
             await self.write(desk, before)
         name = self.now.partition("?")[0].rpartition("/")[2]
