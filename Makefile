@@ -9,10 +9,13 @@ F ?=
 SEED ?=
 MINUTES ?=
 ROUNDS ?=
+TO ?=
+SERVICE ?=
+FILE ?=
 export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo test faults bench contracts token lock clean
+.PHONY: help setup setup-dev up demo test faults bench contracts backup restore token lock clean
 .SILENT:
 
 help: ## 显示本帮助 · this help
@@ -41,6 +44,13 @@ faults: setup-dev ## 故障演练 · break everything and check it (F=F4 SEED=7 
 
 bench: setup-dev ## 性能测量 · measure the speed
 	exec $(BIN)/python -m bench
+
+backup: setup ## 备份运行中的后勤 · back up the running instance (INSTANCE=… HOUQIN_BACKUP=/disk)
+	$(BIN)/python -m deploy.local.backup --instance $(INSTANCE)
+
+restore: setup ## 恢复已停止的后勤 · restore a stopped instance (TO='2026-11-21 10:00' SERVICE=…)
+	exec $(BIN)/python -m deploy.local.restore --instance $(INSTANCE) --to '$(TO)' \
+	  $(if $(SERVICE),--service $(SERVICE)) $(if $(FILE),--file $(FILE))
 
 contracts: setup ## 生成接口、事件和权限契约 · write contracts/ anew for review
 	$(BIN)/python -m contracts

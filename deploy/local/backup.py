@@ -111,7 +111,7 @@ class Archive:
 
     async def receive(self, postgres: Postgres) -> None:
         """Archives the server's log as it comes, from the first back-up on, until cancelled."""
-        while (line := self.line) is None:
+        while (line := self.line) is None:  # noqa: ASYNC110 - a folder is polled
             await asyncio.sleep(POLL_S)
         await _make_slot(postgres)
         process = self._receiver(postgres, line)
@@ -129,7 +129,8 @@ class Archive:
         return Process(
             name="backup",
             command=[
-                str(program), "-D", str(line / "wal"), "-S", SLOT, "--synchronous", *server(postgres),
+                str(program), "-D", str(line / "wal"), "-S", SLOT, "--synchronous",
+                *server(postgres),
             ],
             mark=str(line / "wal"),
             log=postgres.state / "logs" / "backup.log",

@@ -207,3 +207,19 @@ class Process:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(child.wait(), seconds)
         self.pid_file.unlink(missing_ok=True)
+
+
+async def follow(process: Process, say: Callable[[str], None]) -> None:
+    """Show what a part writes to its log from now on, each line with the part's name."""
+    position = process.log.stat().st_size
+    while True:
+        await asyncio.sleep(0.2)
+        if process.log.stat().st_size < position:
+            position = 0
+        with process.log.open("rb") as stream:
+            stream.seek(position)
+            text = stream.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        position += len(whole)
+        for line in whole.decode(errors="replace").splitlines():
+            say(f"{process.name} | {line}")

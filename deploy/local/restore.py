@@ -29,9 +29,10 @@ from deploy.local.backup import (
     client,
     export,
     folder_of,
+    running_postgres,
     server,
     shown,
-)  # fmt: skip
+)
 from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.postgres import NOBODY, Postgres, data_home, remove
 from deploy.local.process import StartFailed
@@ -248,7 +249,7 @@ async def restore_one(stack: Stack, service: str, file: Path, say: Say) -> tuple
     afterwards. Returns the old database's new name, and 1 if somebody must decide.
     """
     await stack.start_parts()
-    aside = await put_in(stack.postgres, service, file, say)
+    aside = await put_in(running_postgres(stack.folder), service, file, say)
     return aside, int(bool(await stack.command(service, "after-restore")))
 
 
@@ -272,7 +273,7 @@ async def run(options: argparse.Namespace) -> int:
         else:
             where, undecided = await restore_all(stack, archive, moment, print)
             aside = str(where)
-            await archive.take(stack.postgres, print)
+            await archive.take(running_postgres(state), print)
     finally:
         await stack.stop()
     print(f"恢复完成，原数据保留在 {aside}。 Restored; the old data are kept as {aside}.")

@@ -29,7 +29,7 @@ from deploy.local.clean import clean
 from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
-from deploy.local.process import Process, StartFailed, end_leftover, together
+from deploy.local.process import Process, StartFailed, end_leftover, follow, together
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".run"
@@ -164,13 +164,6 @@ class Stack:
         await self.halt(name)
         await self.resume(name)
 
-    @property
-    def postgres(self) -> Postgres:
-        """The running server; raises LookupError if there is none."""
-        if self._postgres is None:
-            raise LookupError("postgres is not running")
-        return self._postgres
-
     async def command(self, name: str, *arguments: str) -> int:
         """Runs a command of a service to its end, in the service's environment; its exit status."""
         environment = {"HOUQIN_DATABASE": self.dsns[name], "HOUQIN_KAFKA": self.kafka}
@@ -265,7 +258,7 @@ class Stack:
         self._parts[name] = part
         part.keeper = asyncio.create_task(self._keep(part))
         if self.verbose:
-            self._followers.append(asyncio.create_task(self._follow(part.process)))
+            self._followers.append(asyncio.create_task(follow(part.process, self.say)))
         self.say(f"{name:<13} 就绪 ready  {time.monotonic() - begun:5.1f} s")
 
     async def _keep(self, part: Part) -> None:
@@ -324,21 +317,6 @@ class Stack:
             "HOUQIN_TOPIC_PREFIX": "houqin",
             "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
         }
-
-    async def _follow(self, process: Process) -> None:
-        """Show what a part writes to its log from now on, each line with the part's name."""
-        position = process.log.stat().st_size
-        while True:
-            await asyncio.sleep(0.2)
-            if process.log.stat().st_size < position:
-                position = 0
-            with process.log.open("rb") as stream:
-                stream.seek(position)
-                text = stream.read()
-            whole = text[: text.rfind(b"\n") + 1]
-            position += len(whole)
-            for line in whole.decode(errors="replace").splitlines():
-                self.say(f"{process.name} | {line}")
 
 
 def run(main: Coroutine[object, object, int]) -> int:
