@@ -174,7 +174,7 @@ def offsets_true(verdict: Verdict, stored: Iterable[Stored], topics: Mapping[str
         name = f"{row.service}.{row.consumer} in {row.topic}/{row.partition}"
         if row.next_offset != topic.ends[row.partition]:
             verdict.wrong.append(f"{name}: at {row.next_offset} of {topic.ends[row.partition]}")
-        last = topic.last().get(row.partition, (0, 0))
+        last = topic.last().get(row.partition, (0, 0, 0))
         if row.position != last:
             verdict.wrong.append(f"{name}: says {row.position}, the last event is {last}")
 

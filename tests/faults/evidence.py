@@ -25,8 +25,8 @@ PARTITIONS = 12
 READ_S, ASK_S = 60.0, 5.0
 
 type Pool = asyncpg.Pool[asyncpg.Record]
-type Position = tuple[int, int]
-"""A place in a service's log: transaction and sequence."""
+type Position = tuple[int, ...]
+"""A place in a service's log: epoch, transaction and sequence."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Topic:
         marks: dict[int, Position] = {}
         kept = []
         for message in self.messages:
-            if message.position > marks.get(message.partition, (0, 0)):
+            if message.position > marks.get(message.partition, ()):
                 marks[message.partition] = message.position
                 kept.append(message)
         return kept
@@ -98,8 +98,8 @@ class Topic:
 
 _LOG = """
 select id, stream, version, type, data, organisation, actor, occurred_at, recorded_at,
-       event.tx::text::bigint as tx, seq
-from event order by event.tx, seq
+       epoch, tx, seq
+from event order by epoch, tx, seq
 """
 
 
@@ -107,7 +107,7 @@ async def log_of(pool: Pool, service: str) -> list[Event]:
     """A service's whole log, in its order."""
     return [
         Event(
-            service, (row["tx"], row["seq"]), row["id"], row["stream"], row["version"],
+            service, (row["epoch"], row["tx"], row["seq"]), row["id"], row["stream"], row["version"],
             row["type"], bytes(row["data"]), str(row["organisation"]), row["actor"],
             row["occurred_at"], row["recorded_at"],
         )
@@ -193,8 +193,7 @@ def _message(record: Any) -> Message | None:
     headers = dict(record.headers)
     if "ce_position" not in headers:
         return None
-    _, tx, seq = headers["ce_position"].decode().split(".")
     return Message(
         record.partition, record.offset, record.key.decode(), UUID(headers["ce_id"].decode()),
-        (int(tx), int(seq)), record.value,
+        tuple(map(int, headers["ce_position"].decode().split("."))), record.value,
     )  # fmt: skip

@@ -30,11 +30,11 @@ LOOK_S = 20.0
 DAYS = 20
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, TimeoutError)
 
-_CONSUMED = "select consumer, topic, partition, next_offset, tx, seq from consumed"
+_CONSUMED = "select consumer, topic, partition, next_offset, epoch, tx, seq from consumed"
 _SENT = """
 select (select count(*) from event) as events,
-       not exists (select from event, relay where (event.tx, event.seq) > (relay.tx, relay.seq))
-       as sent
+       not exists (select from event, relay where (event.epoch, event.tx, event.seq)
+           > (relay.epoch, relay.tx, relay.seq)) as sent
 """
 
 
@@ -43,12 +43,15 @@ class NeverCaughtUp(Exception):  # noqa: N818 - says what is
 
 
 class Inspector:
-    """Looks at a ground from outside. `poisoned`: events that nobody is meant to apply."""
+    """Looks at a ground from outside. `poisoned`: events that nobody is meant to apply;
+    `forgotten`: keys whose answers a restore has lost.
+    """
 
     def __init__(self, ground: Ground) -> None:
         self.ground, self.rig = ground, ground.rig
         self.reader = Reader(ground.rig.kafka)
         self.poisoned: set[UUID] = set()
+        self.forgotten: set[str] = set()
         self.born: frozenset[UUID] = frozenset()
 
     async def start(self) -> None:
@@ -65,7 +68,7 @@ class Inspector:
     async def stored(self) -> list[Stored]:
         """What every consumer of every service says of how far it is."""
         return [
-            Stored(service, row[0], row[1], row[2], row[3], (row[4], row[5]))
+            Stored(service, row[0], row[1], row[2], row[3], tuple(row[4:]))
             for service in self.rig.services
             for row in await (await self.rig.pool(service)).fetch(_CONSUMED)
         ]
@@ -156,7 +159,9 @@ class Inspector:
         rows = await (await self.rig.pool(service)).fetch(
             "select key, count(*) from idempotency group by key"
         )
-        asked = [one for one in load.asked if one.service == service]
+        asked = [
+            one for one in load.asked if one.service == service and one.key not in self.forgotten
+        ]
         checks.answers_kept(found, asked, {row[0]: row[1] for row in rows})
 
     async def _parked(self, found: Verdict, parked: frozenset[str]) -> None:
