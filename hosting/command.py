@@ -18,13 +18,12 @@ import asyncpg
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
-from hosting import parked, restored
+from hosting import after_restore, parked
 from hosting.application import application
-from hosting.compose import RoleName, prepare_database, running
+from hosting.compose import RoleName, running
 from shared import observe, views
 from shared.config import settings
 from shared.kernel import Service
-from shared.relay import ensure_topics
 
 
 async def serve(service: Service, role: RoleName) -> None:
@@ -61,18 +60,12 @@ def main(service: Service) -> None:
     rebuild = commands.add_parser("rebuild", help="从日志重建一个列表 · folds the log again")
     rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
     parked.add(commands)
-    after = commands.add_parser(
-        "after-restore", help="恢复数据库后取回缺少的事件 · takes back what a restored log lacks"
-    )
-    after.add_argument(
-        "--archive", default="", help="reporting's database, if Kafka has too little"
-    )
-    after.add_argument("--void", action="store_true", help="give up what cannot be taken back")
+    after_restore.add(commands)
     given = parser.parse_args()
     if given.command == "parked":
         sys.exit(asyncio.run(parked.run(given)))
     elif given.command == "after-restore":
-        sys.exit(asyncio.run(_after_restore(service, given.archive, void=given.void)))
+        sys.exit(asyncio.run(after_restore.run(service, given)))
     elif given.command == "rebuild":
         asyncio.run(_rebuild(service, given.view))
     else:
@@ -96,26 +89,3 @@ async def _rebuild(service: Service, name: str) -> None:
         connection.transaction(),
     ):
         sys.stdout.write(f"{name}: {await views.rebuild(connection, view)}\n")
-
-
-async def _after_restore(service: Service, archive: str, *, void: bool) -> int:
-    """Takes back what the restored log lacks, opens it, and says so; the exit status."""
-    config, name = settings(), service.name
-    async with asyncpg.create_pool(config.database, min_size=1, max_size=2) as pool:
-        await prepare_database(service, pool)
-        await ensure_topics(
-            config.kafka, {config.topic(name): config.partitions}, config.replication
-        )
-        try:
-            await restored.settle(pool, name, config)
-            taken = await restored.take_back(pool, service, config, archive=archive, void=void)
-        except restored.Torn as torn:
-            sys.stdout.write(f"{name}: {torn.words}\n")
-            return 1
-        epoch = await pool.fetchval("select max(epoch) from log_epoch")
-    sys.stdout.write(
-        f"{name}: 取回 {taken.events} 个事件（{taken.streams} 条记录），作废 {taken.voided} 个，"
-        f"现为第 {epoch} 纪元。 {taken.events} events of {taken.streams} streams taken back,"
-        f" {taken.voided} void; the log is open, in epoch {epoch}.\n"
-    )
-    return 0

@@ -81,7 +81,8 @@ coalesce(extract(epoch from now() - min(unsent.recorded_at)), 0)::float8 as unse
 (select coalesce(greatest(extract(epoch from now() - min(at)), 0), 0)::float8 from due) as due_age
 from (
     select event.recorded_at from event, relay
-    where (event.tx, event.seq) > (relay.tx, relay.seq) order by event.tx, event.seq
+    where (event.epoch, event.tx, event.seq) > (relay.epoch, relay.tx, relay.seq)
+    order by event.epoch, event.tx, event.seq
     limit {UNSENT_MAX}
 ) as unsent
 """
