@@ -177,6 +177,11 @@ class Directory:
         """Time since the copy was last known to hold everything that Kafka held; inf: never."""
         return time.monotonic() - self._current_at
 
+    @property
+    def edition(self) -> tuple[int, date]:
+        """What `unit` answers is the same for as long as this is."""
+        return self._version, self._today
+
     async def refresh(self) -> None:
         """Looks whether the copy has moved (one short query), and loads what is newer."""
         async with self._lock:

@@ -7,7 +7,7 @@ granted is also told to the database, which shows nothing else to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
@@ -46,6 +46,8 @@ class Reader:
 
     def __init__(self, rt: Runtime) -> None:
         self.rt, self.tree = rt, Tree()
+        self._levels: dict[tuple[UUID, int], list[Unit]] = {}
+        self._levels_of: object = None
 
     async def caller(self, request: Request) -> str:
         """The person who asks; waits for what `Houqin-After` names."""
@@ -92,9 +94,10 @@ class Reader:
             if unit.parent is not None:
                 granted = ",".join(map(str, tree.ever_below(unit.id)))
             await connection.execute(
-                "select set_config('role', $1, true), set_config('houqin.units', $2, true),"
+                "select grant_units($2), set_config('role', $1, true),"
                 " set_config('plan_cache_mode', 'force_custom_plan', true),"
-                " set_config('work_mem', '32MB', true), set_config('jit', 'off', true)",
+                " set_config('work_mem', '32MB', true), set_config('jit', 'off', true),"
+                " set_config('max_parallel_workers_per_gather', '0', true)",
                 READER,
                 granted,
             )
@@ -127,20 +130,23 @@ class Reader:
 
     def at_level(self, unit: Unit, level: int, period: Period) -> list[UUID]:
         """The units of that level at or below a unit today that were there in the period."""
-        below = self.existing(self.tree.ever_below(unit.id), period)
-        return [one.id for one in below if one.level == level and one.under(unit.id)]
+        edition = (*self.rt.directory.edition, self.tree.version)
+        if edition != self._levels_of:
+            self._levels, self._levels_of = {}, edition
+        found = self._levels.get((unit.id, level))
+        if found is None:
+            below = map(self.rt.directory.unit, self.tree.ever_below(unit.id))
+            found = [one for one in below if one and one.level == level and one.under(unit.id)]
+            self._levels[unit.id, level] = found
+        return [one.id for one in found if existed(one, period)]
 
     def children(self, unit: Unit, period: Period) -> list[UUID]:
         """The units directly below, as of today, that were there in the period."""
         today = business_day(datetime.now(UTC))
-        below = self.existing(self.tree.children_within(unit.id, (today, today)), period)
-        return [one.id for one in below if one.parent == unit.id]
+        below = map(self.rt.directory.unit, self.tree.children_within(unit.id, (today, today)))
+        return [one.id for one in below if one and one.parent == unit.id and existed(one, period)]
 
-    def existing(self, units: Iterable[UUID], period: Period) -> list[Unit]:
-        """Those of the units that had not been closed before the period."""
-        found = (self.rt.directory.unit(one) for one in units)
-        return [
-            one
-            for one in found
-            if one is not None and (one.closed_on is None or one.closed_on > period.first)
-        ]
+
+def existed(unit: Unit, period: Period) -> bool:
+    """Whether the unit had not been closed before the period."""
+    return unit.closed_on is None or unit.closed_on > period.first

@@ -393,7 +393,7 @@ async def test_the_database_shows_only_what_was_granted(rt: Runtime) -> None:
         await connection.execute("set local role houqin_reader")
         assert await connection.fetchval("select count(*) from archive") == 0
         assert await connection.fetchval("select count(*) from figure") == 0
-        await connection.execute("select set_config('houqin.units', $1, true)", str(TWO))
+        await connection.execute("select grant_units($1)", str(TWO))
         places = await connection.fetch(
             "select distinct p.unit from figure f join place p on p.no = f.place"
         )

@@ -6,7 +6,7 @@ are whole months where the period holds them, and days at its ends.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -20,6 +20,7 @@ from services.reporting.period import BEGINNING, DAY, Period, days_between
 from shared.store import Connection
 
 NUMERATOR, DENOMINATOR = 0, 1
+SIDES = 2
 
 DAILY_MAX = 62
 """Up to so many days a figure's course is shown by days, beyond that by months."""
@@ -136,10 +137,10 @@ def cells(
     series: Sequence[Picked],
     spans: tuple[tuple[date, date] | None, list[date]],
     place: str | None,
-    added: Sequence[str] = (),
+    columns: str = "*",
 ) -> str:
     """The stored rows of picked series within months and days; `place` says of whom (where not of
-    everybody). `added`: only these numbers, added up by series and place.
+    everybody).
     """
     months, days = spans
     numbers = query.bind(sorted({one.no for one in series}), "int[]")
@@ -150,15 +151,10 @@ def cells(
     if days or not when:
         when.append(f"grain = 0 and day = any({query.bind(days, 'date[]')})")
     whom = "" if place is None else f" and place = any({place})"
-    columns, group = "*", ""
-    if added:
-        sums = ", ".join(f"sum({name})::bigint as {name}" for name in added)
-        columns, group = f"series, place, {sums}", " group by series, place"
-    found = " union all ".join(
-        f"select {columns} from figure where series = any({numbers}) and {span}{whom}{group}"
+    return " union all ".join(
+        f"select {columns} from figure where series = any({numbers}) and {span}{whom}"
         for span in when
     )
-    return f"({found}) f"
 
 
 def counting(query: Query, series: Sequence[Picked], of: Sequence[int]) -> str:
@@ -207,8 +203,10 @@ async def read(
         selects.append(
             "select p.as_, null::uuid,"
             f" case when {bucket} >= {opening} then {bucket} end, {_SUMS}"
-            f" from {cells(query, these, spans, own)} {counting(query, these, as_)} group by 1, 3"
+            f" from ({cells(query, these, spans, own)}) f {counting(query, these, as_)}"
+            " group by 1, 3"
         )
+        as_ = [_side_number(one.figure, one.side) for one in these]
         first = BEGINNING if balance else period.first
         spells = by_spell(tree, unit, first, period.last) if tree else {}
         for spell, units in spells.items():
@@ -216,42 +214,45 @@ async def read(
             below = cells(query, these, spans, places(query, units))
             selects.append(
                 f"select p.as_, x.unit, null::date, {_SUMS}"
-                f" from {below} {counting(query, these, as_)} join place x on x.no = f.place"
+                f" from ({below}) f {counting(query, these, as_)} join place x on x.no = f.place"
                 " group by 1, 2"
             )
     found = Read()
     if selects:
         for row in await connection.fetch(" union all ".join(selects), *query.values):
-            _take(found, series[row[0]], row[1], row[2], list(row)[3:])
+            of, below, bucket, *sums = row
+            if below is None:
+                one = series[of]
+                _add(found.own[one.figure, one.side], (one.labels, bucket), sums)
+            else:
+                _add(found.parts[divmod(of, SIDES)], below, sums)
     return found
 
 
-def _take(found: Read, of: Picked, unit: UUID | None, bucket: date | None, sums: Sums) -> None:
-    if unit is None:
-        known: dict[Any, Sums] = found.own[of.figure, of.side]
-        key: Any = (of.labels, bucket)
-    else:
-        known, key = found.parts[of.figure, of.side], unit
+def _side_number(figure: int, side: int) -> int:
+    return figure * SIDES + side
+
+
+def _add[K](known: dict[K, Sums], key: K, sums: Sums) -> None:
     before = known.get(key)
     known[key] = sums if before is None else [a + b for a, b in zip(before, sums, strict=True)]
 
 
 _RANK = """
 with sums as (
-    select place, as_ as side, sum(entries)::bigint as entries, sum(number)::bigint as number
-    from ({selects}) s group by 1, 2
+    select place, sum(entries)::bigint as entries, sum(top)::bigint as top,
+           sum(bottom)::bigint as bottom
+    from ({selects}) s group by place
 ), valued as (
-    select w.unit, coalesce(n.number, 0) as top, coalesce(d.number, 0) as bottom,
-           coalesce(n.entries, 0) + coalesce(d.entries, 0) as entries, {value} as value
-    from place w left join sums n on n.place = w.no and n.side = 0
-                 left join sums d on d.place = w.no and d.side = 1
-    where w.unit = any({of})
+    select unit, coalesce(top, 0) as top, coalesce(bottom, 0) as bottom,
+           coalesce(entries, 0) as entries, {value} as value
+    from unnest({of}) as asked(unit) join place using (unit) left join sums on place = no
 )
 select *, rank() over (order by value {order} nulls last) as rank from valued
 order by value {order} nulls last, unit limit {limit} offset {offset}
 """
 
-_NOTHING = "select 0 as place, 0 as as_, 0::bigint as entries, 0::bigint as number where false"
+_NOTHING = "select 0 as place, 0 as entries, 0 as top, 0 as bottom where false"
 
 
 async def rank(
@@ -269,17 +270,21 @@ async def rank(
     is formed from, `entries`, rank.
     """
     series = await pick(connection, [figure], where)
-    query, selects = Query(), []
-    for balance in sorted({one.balance for one in series}):
-        these = [one for one in series if one.balance == balance]
-        spans = grains(period, balance=balance, daily=False)
-        # So many are not looked up one by one: everybody's are read, and theirs picked out.
-        few = places(query, units) if len(units) <= PLACES_IN_INDEX_MAX else None
-        rows = cells(query, these, spans, few, ("entries", *shown_by(figure)))
-        selects.append(
-            f"select f.place, p.as_, f.entries, p.sign * {_number(figure)} as number"
-            f" from {rows} {counting(query, these, [one.side for one in these])}"
+    query = Query()
+    # So many are not looked up one by one: everybody's are read, and theirs picked out.
+    few = places(query, units) if series and len(units) <= PLACES_IN_INDEX_MAX else None
+    alike: dict[tuple[bool, int, int, int], list[Picked]] = defaultdict(list)
+    times: Counter[tuple[int, int, int]] = Counter()
+    for one in series:  # a series that is in a sum twice counts twice
+        times[one.no, one.side, one.sign] += 1
+        alike[one.balance, one.side, one.sign, times[one.no, one.side, one.sign]].append(one)
+    selects = [
+        cells(
+            query, these, grains(period, balance=balance, daily=False), few,
+            f"place, entries, {_numbers(figure, side, sign)}",
         )
+        for (balance, side, sign, _), these in alike.items()
+    ]  # fmt: skip
     statement = _RANK.format(
         selects=" union all ".join(selects) or _NOTHING, value=_value(figure),
         of=query.bind(list(units), "uuid[]"), order="desc" if descending else "asc",
@@ -288,23 +293,18 @@ async def rank(
     return await connection.fetch(statement, *query.values)  # type: ignore[no-any-return]
 
 
-def shown_by(figure: Figure) -> list[str]:
-    """The numbers that a figure shows or is formed from."""
-    if not isinstance(figure, Ratio):
-        return [figure.shows]
-    return list(dict.fromkeys((figure.numerator.shows, figure.denominator.shows)))
-
-
-def _number(figure: Figure) -> str:
-    """The column that a figure shows, by side."""
+def _numbers(figure: Figure, side: int, sign: int) -> str:
+    """The number that a side shows, as the side that it belongs to."""
     if isinstance(figure, Ratio):
-        top, bottom = figure.numerator.shows, figure.denominator.shows
-        return f"case p.as_ when 0 then f.{top} else f.{bottom} end"
-    return f"f.{figure.shows}"
+        shows = (figure.denominator if side else figure.numerator).shows
+    else:
+        shows = figure.shows
+    top, bottom = ("0", f"{sign} * {shows}") if side else (f"{sign} * {shows}", "0")
+    return f"{top} as top, {bottom} as bottom"
 
 
 def _value(figure: Figure) -> str:
     """A figure's value in SQL, for sorting only."""
     if isinstance(figure, Ratio):
-        return "coalesce(n.number, 0)::float8 / nullif(d.number, 0)"
-    return "coalesce(n.number, 0)"
+        return "coalesce(top, 0)::float8 / nullif(bottom, 0)"
+    return "coalesce(top, 0)"
