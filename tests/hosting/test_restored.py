@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,15 +20,18 @@ from hosting.compose import SameServer, prepare_database, running
 from hosting.restored import Taken, Torn, settle, take_back
 from shared.config import Settings
 from shared.consumer import Consumer
-from shared.envelope import Delivered, partition_of
+from shared.decide import SYSTEM, Request, Step
+from shared.envelope import Delivered, encode, key_of, partition_of
+from shared.kernel import Aggregate, By, Command, Creation, Recorded, Send, Service
 from shared.organisation import Role
 from shared.problems import problem_of
+from shared.reactions import Reactions
 from shared.runtime import Runtime
 from shared.store import Connection, epoch_of, migrate
 from shared.words import words_of
 from tests.conftest import ROOT, Parts, make_database
-from tests.shared.office import SCHOOL, Copy, Desk, Pool
-from tests.shared.tally import OpenTally, RaiseTally, tally
+from tests.shared.office import SCHOOL, Copy, Desk, Message, Pool
+from tests.shared.tally import OpenTally, RaiseTally, Tally, TallyOpened, TallyRaised, evolve, tally
 from tests.shared.wire import Plain, consuming, delete_before, until
 
 pytestmark = pytest.mark.stack
@@ -42,6 +45,9 @@ TABLES = {
     "view_open_tallies": "select * from view_open_tallies order by stream, key",
 }
 
+
+CAUSE = uuid4()
+"""An event elsewhere that the service has reacted to."""
 
 IDS = "select id from event order by epoch, tx, seq"
 
@@ -107,6 +113,8 @@ class Past:
             await pool.execute("update log_epoch set timeline = 0")
         async with at_work(self.config) as desk:
             await self.write(desk, after)
+            reacted = Request([desk.step(RaiseTally(), self.streams[0])], SYSTEM, causation=CAUSE)
+            await desk.rt.writer.ask(reacted)
 
     async def write(self, desk: Desk, count: int) -> None:
         """A new stream and a step on every one."""
@@ -167,6 +175,7 @@ async def test_a_restored_log_takes_back_what_kafka_has(
 
         taken = await take_back(rt.pool, tally, config)
         assert taken == Taken(events=lacked, streams=len(past.streams))
+        assert [row[0] for row in await rt.pool.fetch("select causation from reacted")] == [CAUSE]
         assert await content(past.then) == lost
         answer = await desk.ask(RaiseTally(amount=100), past.streams[0])
         assert answer.etag == version_of(lost, past.streams[0]) + 1
@@ -271,6 +280,56 @@ async def test_a_log_that_lacks_nothing_opens_by_itself(past: Past) -> None:
 
 async def is_open(pool: Pool) -> bool:
     return bool(await pool.fetchval("select log_is_open()"))
+
+
+mirrors = Aggregate("mirror", events=TallyOpened | TallyRaised, state=Tally, evolve=evolve)
+
+
+class OpenMirror(Creation):
+    name: str = ""
+
+
+class RaiseMirror(Command):
+    pass
+
+
+@mirrors.post("/mirrors", allow=(Role.BUYER,))
+def open_mirror(state: Tally | None, command: OpenMirror, by: By) -> TallyOpened:
+    return TallyOpened(name=command.name, limit=9)
+
+
+@mirrors.post("/mirrors/{id}/raise", allow=(Role.BUYER,))
+def raise_mirror(state: Tally, command: RaiseMirror, by: By) -> TallyRaised:
+    return TallyRaised(amount=1)
+
+
+@mirrors.on(TallyRaised)
+def raise_too(event: TallyRaised, recorded: Recorded) -> Send:
+    """Each time once more: nothing in the decision would notice a second time."""
+    return Send(mirrors, recorded.stream, RaiseMirror())
+
+
+async def test_what_was_reacted_to_is_not_reacted_to_again(config: Settings) -> None:
+    """The offsets are those of the restored moment, and so older than what was taken back."""
+    service = Service("mirror", [mirrors])
+    async with running(service, config, "api") as rt:
+        await Copy(rt.pool).plant()
+        await rt.directory.refresh()
+        opening = Step(mirrors.decisions[OpenMirror], uuid4(), OpenMirror(organisation=SCHOOL))
+        await rt.writer.ask(Request([opening], SYSTEM))
+        row = {
+            "id": CAUSE, "type": "TallyRaised", "stream": opening.stream, "version": 2, "epoch": 1,
+            "tx": 9, "seq": 9, "organisation": SCHOOL, "actor": SYSTEM, "causation": None,
+            "occurred_at": datetime.now(UTC), "recorded_at": datetime.now(UTC),
+            "correlation": CAUSE, "trace": None,
+        }  # fmt: skip
+        event = Delivered(Message(key_of(SCHOOL), b'{"amount":1}', encode(row, b"/houqin/mirror")))
+        handler = Reactions(service, rt.writer, rt.directory)
+        for _ in range(2):
+            async with rt.pool.acquire() as connection, connection.transaction():
+                await handler.commit(connection, [event])
+            await rt.pool.execute("insert into reacted values ($1) on conflict do nothing", CAUSE)
+            assert await rt.pool.fetchval("select max(version) from event") == 2
 
 
 async def test_a_process_does_not_outlive_its_database(
