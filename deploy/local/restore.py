@@ -35,7 +35,7 @@ from deploy.local.backup import (
 )
 from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.postgres import NOBODY, Postgres, data_home, remove
-from deploy.local.process import StartFailed
+from deploy.local.process import StartFailed, end_leftover
 from deploy.local.supervisor import PORTAL, RUN, SERVICES, Stack
 
 LOGS = tuple(name for name in SERVICES if name not in PORTAL)
@@ -139,12 +139,18 @@ async def restore_all(
 ) -> tuple[Path, int]:
     """Every database as it was, in a stack that is not running; Postgres and Kafka run afterwards.
     Returns where the old data are, and how many services need somebody's decision. Raises
-    `Refused`, with the old data in place.
+    `InUse`, or `Refused` with the old data in place.
     """
     base = archive.base_for(moment)
     say(f"从 {shown(base.ended_at)} 的备份恢复 · restoring from the back-up of that time")
-    await asyncio.to_thread(unpack, base, stack.folder, moment)
-    aside = switch(stack.folder)
+    hold = Hold(stack.folder)
+    try:
+        for left in (stack.folder / "pids").glob("*.json"):
+            await end_leftover(left)
+        await asyncio.to_thread(unpack, base, stack.folder, moment)
+        aside = switch(stack.folder)
+    finally:
+        hold.release()
     stack.postgres_patience_s = REPLAY_S
     archive.begin_line()
     try:
@@ -153,6 +159,7 @@ async def restore_all(
         switch_back(stack.folder, aside)
         shutil.rmtree(archive.line or archive.folder)
         raise not_reached(problem, moment) from problem
+    shutil.rmtree(aside.parent / "wal.restored")
     undecided = 0
     for service in LOGS:
         await whole(stack.dsns[service], service)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
+from uuid import UUID
 
 from deploy.local.backup import Archive, running_postgres
 from deploy.local.restore import fetch_one, put_in, switch, unpack
@@ -35,8 +36,9 @@ async def restored(scene: Scene, variant: str) -> None:
         )
         answered = {one.key for one in scene.load.asked if one.status}
         await scene.load.finish()
-        await scene.inspector.caught_up()
+        await scene.inspector.at_rest()
         pids = {name: rig.pid(name) for name in (SERVICES if variant == EVERY else [variant])}
+        logs = {name: await ids_of(scene, name) for name in pids}
         if variant == EVERY:
             await rig.halt(POSTGRES)
             await asyncio.to_thread(unpack, archive.base_for(moment), rig.folder, moment)
@@ -49,8 +51,9 @@ async def restored(scene: Scene, variant: str) -> None:
     finally:
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
-    for name in pids:
-        await way_out(scene, name, answered)
+    for name, ids in logs.items():
+        await way_out(scene, name, ids)
+        await forget(scene, name, answered)
     # Whoever remembers what was before the restore has ended, and been started anew.
     await asyncio.gather(*(rig.until_back(name, pid) for name, pid in pids.items()))
     for name in SERVICES:
@@ -58,14 +61,26 @@ async def restored(scene: Scene, variant: str) -> None:
         await scene.nudge(name, lambda turns=turns: next(turns, None) is None)  # type: ignore[misc]
 
 
-async def way_out(scene: Scene, service: str, answered: set[str]) -> None:
-    """What an operator does. Before it, nobody may write."""
-    rig = scene.rig
-    pool = await rig.pool(service)
-    if await pool.fetchval("select log_is_open()"):
-        scene.wrong.append(f"{service}: open, and not held against Kafka")
-    if await rig.command(service, "after-restore"):
+async def ids_of(scene: Scene, service: str) -> set[UUID]:
+    """Every event of a service's log."""
+    return {event.id for event in await scene.inspector.log(service)}
+
+
+async def way_out(scene: Scene, service: str, ids: set[UUID]) -> None:
+    """What an operator does. Before it nobody may write, unless nothing was lost."""
+    lacks = ids - await ids_of(scene, service)
+    is_open = await (await scene.rig.pool(service)).fetchval("select log_is_open()")
+    if lacks and is_open:
+        scene.wrong.append(f"{service} lacks {len(lacks)} events, and may be written to")
+    if await scene.rig.command(service, "after-restore"):
         scene.wrong.append(f"{service}: after-restore failed")
+    for id_ in ids - await ids_of(scene, service):
+        scene.wrong.append(f"{service}: {id_} was not taken back")
+
+
+async def forget(scene: Scene, service: str, answered: set[str]) -> None:
+    """The answers since the restored moment are lost; none from before it may be."""
+    pool = await scene.rig.pool(service)
     kept = {row[0] for row in await pool.fetch("select key from idempotency")}
     scene.inspector.forgotten |= {
         one.key
