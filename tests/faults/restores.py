@@ -7,17 +7,22 @@ the way that operators have, each log then takes back what it lacks, and people 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from deploy.local.backup import Archive, running_postgres
 from deploy.local.restore import fetch_one, put_in, switch, unpack
+from tests.faults.commands import PLAIN
 from tests.faults.rig import POSTGRES, SERVICES
 from tests.faults.scene import Fault, Scene
 
 EVERY = "all"
-WORDS_AFTER = 4
-"""Commands to each service after the restore: their events must reach everybody."""
+COMMANDS = 4
+"""To each service before the disaster and after the restore, so that there is something to take
+back, and something that must reach everybody.
+"""
 
 
 async def restored(scene: Scene, variant: str) -> None:
@@ -35,6 +40,7 @@ async def restored(scene: Scene, variant: str) -> None:
             "select clock_timestamp()"
         )
         answered = {one.key for one in scene.load.asked if one.status}
+        await write(scene, "lost")
         await scene.load.finish()
         await scene.inspector.at_rest()
         pids = {name: rig.pid(name) for name in (SERVICES if variant == EVERY else [variant])}
@@ -56,9 +62,20 @@ async def restored(scene: Scene, variant: str) -> None:
         await forget(scene, name, answered)
     # Whoever remembers what was before the restore has ended, and been started anew.
     await asyncio.gather(*(rig.until_back(name, pid) for name, pid in pids.items()))
-    for name in SERVICES:
-        turns = iter(range(WORDS_AFTER))
-        await scene.nudge(name, lambda turns=turns: next(turns, None) is None)  # type: ignore[misc]
+    await write(scene, "after")
+
+
+async def write(scene: Scene, when: str) -> None:
+    """Some commands to each service, whatever else is asked."""
+    for service in SERVICES:
+        turns = iter(range(COMMANDS))
+        role, act = PLAIN[service]
+        name = f"{scene.number}.{service}.{when}"
+        await scene.load.nudge(role, act, partial(_over, turns), name)
+
+
+def _over(turns: Iterator[int]) -> bool:
+    return next(turns, None) is None
 
 
 async def ids_of(scene: Scene, service: str) -> set[UUID]:
