@@ -35,7 +35,7 @@ GZIP = 31
 
 
 class Wrong(Exception):  # noqa: N818 - says what it is
-    """What is asked for cannot be done, or a file is not what its manifest says; in both tongues."""
+    """What is asked for cannot be done, or a file is not what its manifest says; in both words."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -96,7 +96,7 @@ async def export(connection: Connection, table: str, month: date, folder: Path) 
     partition = f"{table}_{month:%Y%m}"
     database = await connection.fetchval("select current_database()")
     target = folder / f"{database}.{table}.{month:%Y-%m}.csv.gz"
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     columns = [
         row[0]
         for row in await connection.fetch(
@@ -207,6 +207,35 @@ def _blocks(path: Path) -> Iterator[bytes]:
             held = held[end:]
     if held:
         yield held
+
+
+async def listed(pool: Pool, table: str) -> list[str]:
+    """Each month in a line: rows as the database estimates them, size, and where it is."""
+    lines = []
+    for month in await months(pool, table):
+        row = await pool.fetchrow(
+            "select greatest(reltuples, 0)::bigint as rows,"
+            " pg_size_pretty(pg_total_relation_size(oid)) as size"
+            " from pg_class where oid = $1::text::regclass",
+            f"{table}_{month:%Y%m}",
+        )
+        assert row is not None
+        lines.append(f"{month:%Y-%m}  ~{row['rows']:,}  {row['size']}  数据库 database")
+    if table == "archive":
+        lines += [
+            f"{one.month:%Y-%m}  {one.rows:,}  {one.bytes:,} bytes  {one.file}"
+            f"{'' if one.path.exists() else '  不在 MISSING'}"
+            for one in await detached(pool)
+        ]
+    return sorted(lines)
+
+
+async def copy(pool: Pool, table: str, month: date, folder: Path) -> Manifest:
+    """Writes a month's file from one snapshot; the month stays where it is."""
+    if month not in await months(pool, table):
+        raise Wrong(f"没有这个月 · no such month: {month:%Y-%m}")
+    async with pool.acquire() as connection:
+        return await export(connection, table, month, folder)
 
 
 async def detach(pool: Pool, month: date, folder: Path) -> Manifest:

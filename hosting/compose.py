@@ -16,9 +16,9 @@ from uuid import UUID
 
 import asyncpg
 
-from hosting import restored
+from hosting import rebuild, restored
 from hosting.watch import DIRECTORY_AGE, Watch
-from shared import observe, store, views
+from shared import observe, store
 from shared.access import Tokens
 from shared.config import Settings
 from shared.consumer import Consumer
@@ -26,7 +26,6 @@ from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.kernel import Service
-from shared.locks import Lock
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics
 from shared.runtime import Runtime
@@ -102,9 +101,7 @@ async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record])
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
     await store.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
-        await views.prepare(connection, service.views())
+    await rebuild.prepare(pool, service.views())
 
 
 async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:

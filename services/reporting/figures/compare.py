@@ -6,17 +6,14 @@ folded in memory and taken off, so that nobody has to wait for the comparison.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hosting.rebuild import SHOWN, Compared
 from services.reporting.figures.fold import Numbers, Spread, rows_of
 from services.reporting.figures.keep import intern_places, intern_series
 
 if TYPE_CHECKING:
     from services.reporting.figures.rebuild import Rebuild, Run
-
-SHOWN = 20
-"""Differing figures that are named."""
 
 # A figure's hash is that of its key and sums; the hash of all is theirs together, in any order.
 _COMPARE = """
@@ -59,38 +56,6 @@ select (select count(old) from pairs) as old_rows, (select count(new) from pairs
 """
 
 
-@dataclass(slots=True)
-class Compared:
-    """How old and new stand to each other. `redefined`: measures counted by other code than what
-    is read now, which may therefore differ; `shown`: some of the `differing` figures, in words.
-    """
-
-    old_rows: int
-    new_rows: int
-    old_hash: int
-    new_hash: int
-    differing: int
-    shown: list[str]
-    redefined: list[str] = field(default_factory=list)
-
-    @property
-    def same(self) -> bool:
-        """Whether nothing differs."""
-        return self.differing == 0
-
-    def told(self) -> dict[str, Any]:
-        """For the log: the hashes as people compare them."""
-        return {
-            "rows": self.new_rows, "old_hash": hexadecimal(self.old_hash),
-            "new_hash": hexadecimal(self.new_hash), "differing": self.differing,
-        }  # fmt: skip
-
-
-def hexadecimal(number: int) -> str:
-    """A signed 64-bit hash as 16 digits."""
-    return f"{number & (1 << 64) - 1:016x}"
-
-
 async def compare(rebuild: Rebuild, run: Run) -> Compared:
     """What is read, less what has come since the last round, beside what was folded anew."""
     pool, numbers = rebuild.pool, Numbers()
@@ -116,7 +81,4 @@ async def compare(rebuild: Rebuild, run: Run) -> Compared:
             assert row is not None
         changed = dict(zip(run.measures, run.codes, strict=True))
         redefined = [name for name, code in changed.items() if known.get(name) != code]
-        return Compared(
-            row["old_rows"], row["new_rows"], row["old_hash"] or 0, row["new_hash"] or 0,
-            row["differing"], row["shown"], redefined,
-        )  # fmt: skip
+        return Compared.of(row, redefined)

@@ -12,16 +12,15 @@ anew. While it folds, no transaction is longer than one chunk, so that no relay 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import inspect
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
-
 from hosting.progress import Progress
-from services.reporting.figures.compare import Compared, compare
+from hosting.rebuild import Compared, alone
+from services.reporting.figures.compare import compare
 from services.reporting.figures.fold import Folded, Numbers, Stray, add
 from services.reporting.figures.keep import Keeper, Pool, Prepared, current, write_figures
 from services.reporting.figures.months import sources_of
@@ -29,7 +28,6 @@ from services.reporting.figures.recount import types_of
 from services.reporting.measure import Measure, Measures
 from shared import observe
 from shared.kernel import Recorded
-from shared.locks import Lock
 from shared.store import Connection
 
 CHUNK = 20_000
@@ -41,8 +39,6 @@ ROUNDS_MAX = 20
 
 REMOVED = 20_000
 """Rows that are no longer read, removed in one transaction."""
-
-WAIT_S = 0.5
 
 _PLACE = "part, source, epoch, tx, seq"
 
@@ -94,11 +90,18 @@ async def stale(pool: Pool, measures: Sequence[Measure]) -> list[Measure]:
     return [measure for measure in measures if known.get(measure.name) != code_of(measure)]
 
 
+def rebuilds(measures: Measures) -> dict[str, Callable[[Pool, Progress], Rebuild]]:
+    """What an operator may rebuild: all figures, or one measure's."""
+    made: dict[str, Sequence[Measure]] = {"figures": measures.stored}
+    made |= {measure.name: [measure] for measure in measures.stored}
+    return {name: partial(Rebuild, measures, wanted) for name, wanted in made.items()}
+
+
 async def refold(pool: Pool, measures: Measures) -> list[str]:
     """Folds anew what is counted by other code than its figures; returns the measures' names."""
     changed = await stale(pool, measures.stored)
     if changed:
-        await Rebuild(pool, measures, changed).run()
+        await Rebuild(measures, changed, pool).run()
     return [measure.name for measure in changed]
 
 
@@ -107,13 +110,13 @@ class Rebuild:
 
     def __init__(
         self,
-        pool: Pool,
         measures: Measures,
-        wanted: Sequence[Measure] = (),
+        wanted: Sequence[Measure],
+        pool: Pool,
         progress: Progress | None = None,
     ) -> None:
         self.pool, self.measures = pool, measures
-        self.wanted = list(wanted or measures.stored)
+        self.wanted = list(wanted)
         self.names = frozenset(measure.name for measure in self.wanted)
         self.progress = progress
         self.keeper = Keeper(pool, measures)
@@ -281,18 +284,6 @@ class Rebuild:
                 run.measures, run.codes,
             )  # fmt: skip
             await connection.execute("delete from rebuild")
-
-
-@asynccontextmanager
-async def alone(pool: Pool) -> AsyncIterator[None]:
-    """One rebuild at a time; who comes second waits."""
-    async with pool.acquire() as connection:
-        while not await connection.fetchval("select pg_try_advisory_lock($1)", Lock.REBUILD):
-            await asyncio.sleep(WAIT_S)
-        try:
-            yield
-        finally:
-            await connection.fetchval("select pg_advisory_unlock($1)", Lock.REBUILD)
 
 
 async def drop(pool: Pool) -> None:
