@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from hosting import rebuild, restored
+from hosting.feed import Feeds
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store
 from shared.access import Tokens
@@ -121,6 +122,11 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         sources = [config.topic(name) for name in reactions.sources]
         rt.consumers.append(Consumer("reactions", rt.pool, config, sources, reactions))
     rt.consumers += [make(rt) for make in service.consumers]
+    if config.feed_key:
+        feeds = Feeds(config)
+        stack.push_async_callback(feeds.close)
+        for consumer in rt.consumers:
+            consumer.feed = feeds.page
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
