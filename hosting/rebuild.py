@@ -117,7 +117,9 @@ async def alone(pool: Pool) -> AsyncIterator[None]:
     """One rebuild of a database at a time; who comes second waits."""
     async with pool.acquire() as connection:
         # Asked for by polling, as whoever waits in the lock itself would hold vacuum back.
-        while not await connection.fetchval("select pg_try_advisory_lock($1)", Lock.REBUILD):
+        while not await connection.fetchval(  # noqa: ASYNC110 - another process has it
+            "select pg_try_advisory_lock($1)", Lock.REBUILD
+        ):
             await asyncio.sleep(WAIT_S)
         yield  # the pool gives the lock back with the connection
 

@@ -169,7 +169,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Fetches and folds the next batch while the last one commits."""
         checked_at = 0.0
         while not self._stopping.is_set():
-            wait_ms = 0 if self.lost else int(POLL_S * 1000)
+            refill = bool(self.lost) and time.monotonic() >= self._again_at
+            wait_ms = 1 if refill else int(POLL_S * 1000)
             records = await kafka.getmany(timeout_ms=wait_ms, max_records=self.batch)
             batch = self._take(records)
             with contextlib.suppress(Exception):  # met again, and seen to, where it is applied
@@ -179,7 +180,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if self._gone:
                 await self.effect.forget(self._gone)
                 raise Forgotten(f"{self.name}: {sorted(self._gone)}")
-            if self.lost and time.monotonic() >= self._again_at:
+            if refill and self.lost:
                 await self._refill(kafka)
             # Best when there is nothing to do; but even under constant load, now and then.
             overdue = time.monotonic() - checked_at > 2 * self.check_s

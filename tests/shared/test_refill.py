@@ -101,7 +101,7 @@ class Line:
         )
         assert broken == []
 
-    async def sent(self, relay: Relay) -> None:
+    async def sent(self) -> None:
         count = len(await self.logged())
         await until(
             lambda: self.desk.rt.pool.fetchval(
@@ -196,7 +196,7 @@ async def test_what_was_sent_and_not_yet_taken_is_refilled(line: Line) -> None:
         async with consuming(first):
             await line.all_taken()
         await line.write(40)
-        await line.sent(relay)
+        await line.sent()
         await line.forget()
         late = line.consumer()
         async with consuming(late):
@@ -217,10 +217,10 @@ async def test_a_new_topic_that_has_outgrown_the_old_is_told_from_it(line: Line)
         async with consuming(line.consumer()):
             await line.all_taken()
         await line.write(10)
-        await line.sent(relay)
+        await line.sent()
         await line.forget()
         await line.write(60)
-        await line.sent(relay)
+        await line.sent()
         async with consuming(line.consumer()):
             await line.all_taken()
     finally:
@@ -233,7 +233,7 @@ async def test_what_was_too_old_for_kafka_is_refilled(line: Line) -> None:
     await line.write(30)
     await relay.start()
     try:
-        await line.sent(relay)
+        await line.sent()
         ends: dict[int, int] = {}
         for row in await line.desk.rt.pool.fetch("select organisation from event"):
             place = partition_of(row[0], line.config.partitions)
@@ -261,7 +261,7 @@ async def test_a_refill_that_breaks_off_goes_on_where_it_was(
         async with consuming(line.consumer()):
             await line.all_taken()
         await line.write(60)
-        await line.sent(relay)
+        await line.sent()
         await line.forget()
         breaking = line.consumer()
         whole = breaking.feed

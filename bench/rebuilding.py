@@ -1,0 +1,124 @@
+"""Figures folded anew beside those that are read, while events come in and people look."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from itertools import islice
+
+import httpx
+from aiokafka import AIOKafkaProducer
+
+from bench.events import PARTITIONS, Feed, fill, rows_of
+from bench.figures import MEASURE, YEAR
+from bench.place import Place, free_port
+from bench.projection import count
+from bench.rows import Row, plain
+from bench.web import PERSON
+from bench.world import world
+from deploy.local.supervisor import ROOT
+from hosting.compose import running
+from services.reporting import reporting
+from shared.config import Settings
+from shared.envelope import encode, key_of, partition_of
+
+LIVE_PER_S, READS_PER_S = 200, 20
+LIVE_MAX = 100_000
+"""Events that stand ready to come in meanwhile: more than a rebuild takes time for."""
+
+SAME = "一致"
+"""What the command says where old and new are equal."""
+
+
+async def rebuild(place: Place) -> list[Row]:
+    """A million events, by the operator's command, with events and readers beside it."""
+    stack = await place.stores()
+    feed = Feed(place.size(1_000_000, 20_000), place.size(20_000, 2_000), days=30)
+    await fill(stack.kafka, feed)
+    dsn, port = await place.dsn("bench_rebuild"), free_port()
+    config = Settings(
+        database=dsn, kafka=stack.kafka, topic_prefix=feed.prefix, partitions=PARTITIONS
+    )
+    async with running(reporting, config, "api") as rt:
+        await count(rt, feed, PERSON)
+        await rt.pool.execute("vacuum analyze")
+    env = await place.environment(dsn, port, feed.prefix)
+    headers = {"Authorization": f"Bearer {await place.token(PERSON)}"}
+    async with (
+        place.process("reporting", "services.reporting", port=port, env=env),
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=headers, timeout=30
+        ) as client,
+    ):
+        beside = Beside(client, stack.kafka, feed)
+        unit = str(world(feed.schools).counties[0])
+        tasks = [asyncio.create_task(beside.write()), asyncio.create_task(beside.look(unit))]
+        seconds = [await command(env) for _ in range(min(place.rounds, 3))]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    per_s = beside.written / sum(seconds)
+    name = f"rebuild of {feed.events:,} events with live writes"
+    return [
+        plain(name, "s", seconds, at_most=60),
+        plain("  events counted meanwhile", "events/s", [per_s]),
+        plain("  reads meanwhile that failed", f"of {beside.read:,}", [beside.failed], at_most=0),
+        plain("  slowest read meanwhile", "ms", [1000 * beside.slowest_s]),
+    ]
+
+
+async def command(env: dict[str, str]) -> float:
+    """Seconds that the command takes, from its call to its end."""
+    begun = time.perf_counter()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.reporting", "rebuild", "figures",
+        cwd=ROOT, env={**os.environ, **env}, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, error = await child.communicate()
+    if child.returncode or SAME not in out.decode():
+        raise RuntimeError(f"{child.returncode}: {(out + error).decode()}")
+    return time.perf_counter() - begun
+
+
+class Beside:
+    """What goes on during a rebuild: events come in, a county's figure is read."""
+
+    def __init__(self, client: httpx.AsyncClient, kafka: str, feed: Feed) -> None:
+        self.client, self.kafka, self.feed = client, kafka, feed
+        self.written = self.read = self.failed = 0
+        self.slowest_s = 0.0
+
+    async def write(self) -> None:
+        """Goes on where the feed ended, so many events a second."""
+        more = Feed(self.feed.events + LIVE_MAX, self.feed.schools, self.feed.days)
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka, acks="all")
+        await producer.start()
+        try:
+            for service, row in islice(rows_of(more), self.feed.events, None):
+                await producer.send(
+                    f"{self.feed.prefix}.{service}", row["data"], key_of(row["organisation"]),
+                    partition_of(row["organisation"], PARTITIONS),
+                    headers=encode(row, f"/houqin/{service}".encode(), 1),
+                )  # fmt: skip
+                self.written += 1
+                await asyncio.sleep(1 / LIVE_PER_S)
+        finally:
+            await producer.stop()
+
+    async def look(self, unit: str) -> None:
+        """A county's figure, again and again."""
+        while True:
+            begun = time.perf_counter()
+            try:
+                answer = await self.client.get(
+                    f"/reporting/figures/{MEASURE}", params={"unit": unit, "period": YEAR}
+                )
+                self.failed += not answer.is_success
+            except httpx.HTTPError:
+                self.failed += 1
+            self.read += 1
+            self.slowest_s = max(self.slowest_s, time.perf_counter() - begun)
+            await asyncio.sleep(1 / READS_PER_S)
