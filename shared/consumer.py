@@ -232,7 +232,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002 - always all
         """Before partitions go: lets the running batch commit, forgets what was only fetched."""
-        self._taken = {}
+        self._taken, self.lost = {}, set()
         if self._pending is not None:
             await asyncio.wait([self._pending])
         self.effect.marks = {}
@@ -284,7 +284,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         batch.ends = {
             tp: mark._replace(next_offset=first.get(tp, FORGOTTEN)) for tp, mark in marks.items()
         }
-        await self.effect.apply(batch)
+        if not marks.keys() <= self.effect.marks.keys():  # taken from us meanwhile
+            return
+        self._pending = asyncio.create_task(self.effect.apply(batch))
+        await self._settle()
         for tp in first:
             kafka.seek(tp, first[tp])
         if first:

@@ -57,13 +57,14 @@ class Line:
     config: Settings
     other: Pool
     url: str
+    feeds: Feeds
 
     def consumer(self, **options: Any) -> Consumer:
         made = Consumer(
             "notes", self.other, self.config, [self.config.topic("tally")], Plain(note),
             **{"check_s": 0.05, **options},
         )  # fmt: skip
-        made.feed = Feeds(self.config).page
+        made.feed = self.feeds.page
         return made
 
     def relay(self) -> Relay:
@@ -145,7 +146,9 @@ async def line(pool: Pool, config: Settings, parts: Parts, template: str) -> Asy
             "create table taken (n bigint generated always as identity, id uuid, stream uuid,"
             " version int)"
         )
-        made = Line(desk, config, other, url)
+        feeds = Feeds(config)
+        stack.push_async_callback(feeds.close)
+        made = Line(desk, config, other, url, feeds)
         await made.ensure()
         yield made
 
@@ -278,7 +281,6 @@ async def test_a_refill_that_breaks_off_goes_on_where_it_was(
         async with consuming(breaking):
             await until(lambda: pages > 3)
             assert breaking.lost
-            await line.other.fetch("select 1")
         stored = await line.other.fetch("select next_offset from consumed")
         assert FORGOTTEN in [row[0] for row in stored]
         async with consuming(line.consumer()):
