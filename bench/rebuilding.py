@@ -11,17 +11,13 @@ from itertools import islice
 import httpx
 from aiokafka import AIOKafkaProducer
 
-from bench.events import PARTITIONS, Feed, fill, rows_of
-from bench.figures import MEASURE, YEAR
-from bench.place import Place, free_port
-from bench.projection import count
+from bench.events import PARTITIONS, Feed, rows_of
+from bench.figures import MEASURE, YEAR, counted
+from bench.place import Place
 from bench.rows import Row, plain
 from bench.web import PERSON
 from bench.world import world
 from deploy.local.supervisor import ROOT
-from hosting.compose import running
-from services.reporting import reporting
-from shared.config import Settings
 from shared.envelope import encode, key_of, partition_of
 
 LIVE_PER_S, READS_PER_S = 200, 20
@@ -36,15 +32,7 @@ async def rebuild(place: Place) -> list[Row]:
     """A million events, by the operator's command, with events and readers beside it."""
     stack = await place.stores()
     feed = Feed(place.size(1_000_000, 20_000), place.size(20_000, 2_000), days=30)
-    await fill(stack.kafka, feed)
-    dsn, port = await place.dsn("bench_rebuild"), free_port()
-    config = Settings(
-        database=dsn, kafka=stack.kafka, topic_prefix=feed.prefix, partitions=PARTITIONS
-    )
-    async with running(reporting, config, "api") as rt:
-        await count(rt, feed, PERSON)
-        await rt.pool.execute("vacuum analyze")
-    env = await place.environment(dsn, port, feed.prefix)
+    env, port = await counted(place, feed, "bench_rebuild")
     headers = {"Authorization": f"Bearer {await place.token(PERSON)}"}
     async with (
         place.process("reporting", "services.reporting", port=port, env=env),

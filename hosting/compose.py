@@ -50,7 +50,9 @@ async def running(
         config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
         init=SameServer(),
     ) as pool:  # fmt: skip
-        await prepare_database(service, pool)
+        # What is to be built anew may take longer than a request may.
+        async with asyncpg.create_pool(config.database, min_size=1, max_size=4) as patient:
+            await prepare_database(service, patient)
         directory = Directory(pool, service.name, config.administrator_subjects())
         await directory.refresh()
         writer = Writer(service, pool, directory, config)

@@ -136,9 +136,9 @@ async def prepare(pool: Pool, wanted: Sequence[ViewOf]) -> None:
                     await views.create(connection, view, views.table_of(view))
                     await _of_shape(connection, view)
         known = dict(await pool.fetch("select name, shape from view_shape"))
-    for view in wanted:
-        if known.get(view.name) != views.shape(view):
-            await ViewRebuild(view, pool, Progress(view.name)).run()
+        for view in wanted:
+            if known.get(view.name) != views.shape(view):
+                await ViewRebuild(view, pool, Progress(view.name)).build()
 
 
 async def _of_shape(connection: Connection, view: ViewOf) -> None:
@@ -164,16 +164,20 @@ class ViewRebuild:
         the same code that was stopped, unless it is to begin `fresh`.
         """
         async with alone(self.pool):
-            await self._begin(fresh=fresh)
-            await self._fold_all()
-            await self._catch_up()
-            found = await self._compare()
-            if check:
-                await self._drop()
-            else:
-                await self._switch()
-            observe.log.info("view_rebuilt", view=self.view.name, check=check, **found.told())
-            return found
+            return await self.build(check=check, fresh=fresh)
+
+    async def build(self, *, check: bool = False, fresh: bool = False) -> Compared:
+        """The same, for who is `alone` already."""
+        await self._begin(fresh=fresh)
+        await self._fold_all()
+        await self._catch_up()
+        found = await self._compare()
+        if check:
+            await self._drop()
+        else:
+            await self._switch()
+        observe.log.info("view_rebuilt", view=self.view.name, check=check, **found.told())
+        return found
 
     async def _begin(self, *, fresh: bool) -> None:
         name, shape = self.view.name, views.shape(self.view)

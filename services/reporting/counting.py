@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncpg
+
 from services.reporting.figures.keep import Keeper
 from services.reporting.figures.rebuild import refold
 from services.reporting.figures.roll import Roller
@@ -31,7 +33,8 @@ class Counting(Consumer):
         """Brings the figures up to the tree and to today's code, then begins to count."""
         await self.roller.start()
         # Until they are folded, readers see the old figures; then all of them are taken over.
-        folded = await refold(self.pool, measures)
+        async with asyncpg.create_pool(self.config.database, min_size=1, max_size=4) as patient:
+            folded = await refold(patient, measures)
         observe.log.info("measures_folded", measures=folded)
         await super().start()
 

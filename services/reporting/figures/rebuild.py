@@ -99,9 +99,10 @@ def rebuilds(measures: Measures) -> dict[str, Callable[[Pool, Progress], Rebuild
 
 async def refold(pool: Pool, measures: Measures) -> list[str]:
     """Folds anew what is counted by other code than its figures; returns the measures' names."""
-    changed = await stale(pool, measures.stored)
-    if changed:
-        await Rebuild(measures, changed, pool).run()
+    async with alone(pool):
+        changed = await stale(pool, measures.stored)
+        if changed:
+            await Rebuild(measures, changed, pool).build()
     return [measure.name for measure in changed]
 
 
@@ -127,20 +128,24 @@ class Rebuild:
         the same measures by the same code that was stopped, unless it is to begin `fresh`.
         """
         async with alone(self.pool):
-            run = None if fresh else await self._stopped()
-            if run is None:
-                await drop(self.pool)
-                run = await self._begin()
-            if self.progress is not None:
-                self.progress.before = self.progress.done = run.folded
-                self.progress.total = await self._count()
-            run = await self._fold_all(run)
-            found = await compare(self, run)
-            if not check:
-                await self._switch(run)
+            return await self.build(check=check, fresh=fresh)
+
+    async def build(self, *, check: bool = False, fresh: bool = False) -> Compared:
+        """The same, for who is `alone` already."""
+        run = None if fresh else await self._stopped()
+        if run is None:
             await drop(self.pool)
-            observe.log.info("figures_rebuilt", measures=len(self.names), **found.told())
-            return found
+            run = await self._begin()
+        if self.progress is not None:
+            self.progress.before = self.progress.done = run.folded
+            self.progress.total = await self._count()
+        run = await self._fold_all(run)
+        found = await compare(self, run)
+        if not check:
+            await self._switch(run)
+        await drop(self.pool)
+        observe.log.info("figures_rebuilt", measures=len(self.names), **found.told())
+        return found
 
     async def _stopped(self) -> Run | None:
         """The rebuild that was stopped, if it is of the same measures and code."""
