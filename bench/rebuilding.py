@@ -57,10 +57,12 @@ async def rebuild(place: Place) -> list[Row]:
         beside = Beside(client, stack.kafka, feed)
         unit = str(world(feed.schools).counties[0])
         tasks = [asyncio.create_task(beside.write()), asyncio.create_task(beside.look(unit))]
-        seconds = [await command(env) for _ in range(min(place.rounds, 3))]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            seconds = [await command(env) for _ in range(min(place.rounds, 3))]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     per_s = beside.written / sum(seconds)
     name = f"rebuild of {events:,} events with live writes"
     return [

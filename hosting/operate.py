@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
+from uvicorn.loops.auto import auto_loop_factory
 
 from hosting import archive
 from hosting.archive import Pool, Wrong
@@ -96,10 +97,11 @@ def add(commands: Commands, service: Service, more: Mapping[str, Made], *, detac
     kept.set_defaults(task=lambda given: _archive(given, table))
 
 
-def run(task: Callable[[Any], Awaitable[int]], given: argparse.Namespace) -> int:
+def run(task: Callable[[Any], Coroutine[Any, Any, int]], given: argparse.Namespace) -> int:
     """Runs an operator's command; its exit status."""
     try:
-        return asyncio.run(task(given))  # type: ignore[arg-type]
+        with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+            return runner.run(task(given))
     except Wrong as error:
         sys.stderr.write(f"{error}\n")
         return 2

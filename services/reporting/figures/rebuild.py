@@ -12,6 +12,7 @@ anew. While it folds, no transaction is longer than one chunk, so that no relay 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import inspect
 from collections.abc import Callable, Sequence
@@ -22,7 +23,14 @@ from hosting.progress import Progress
 from hosting.rebuild import Compared, alone
 from services.reporting.figures.compare import compare
 from services.reporting.figures.fold import Folded, Numbers, Stray, add
-from services.reporting.figures.keep import Keeper, Pool, Prepared, current, write_figures
+from services.reporting.figures.keep import (
+    Keeper,
+    Pool,
+    Prepared,
+    collector_paused,
+    current,
+    write_figures,
+)  # fmt: skip
 from services.reporting.figures.months import sources_of
 from services.reporting.figures.recount import types_of
 from services.reporting.measure import Measure, Measures
@@ -39,8 +47,6 @@ ROUNDS_MAX = 20
 
 REMOVED = 20_000
 """Rows that are no longer read, removed in one transaction."""
-
-_PLACE = "part, source, epoch, tx, seq"
 
 _NEXT = """
 select month, source, epoch, tx, seq, id, stream, version, type, organisation, actor, occurred_at,
@@ -195,8 +201,13 @@ class Rebuild:
             if source.part > run.part:
                 run = run._replace(part=source.part, source="", epoch=0, tx=0, seq=0)
             async with source.readable() as table:
-                while rows := await self.chunk(run, table):
-                    run = await self._add(run, rows)
+                rows = await self.chunk(run, table)
+                while rows:
+                    # The database looks for the next ones meanwhile.
+                    async with asyncio.TaskGroup() as group:
+                        following = group.create_task(self.chunk(after(run, rows), table))
+                        run = await self._add(run, rows)
+                    rows = following.result()
         row = await self.pool.fetchrow(
             f"update rebuild set since = upto, upto = ({_HORIZON}), part = ''"
             f", source = '', epoch = 0, tx = 0, seq = 0 returning {', '.join(Run._fields)}"
@@ -214,24 +225,23 @@ class Rebuild:
 
     async def _add(self, run: Run, rows: Sequence[Any]) -> Run:
         """One transaction: what a chunk comes to, and how far that is."""
-        folded, last = self.fold(rows), rows[-1]
+        folded, reached = self.fold(rows), after(run, rows)
         while True:
             prepared = await self.keeper.rolled(folded)
             async with self.pool.acquire() as connection, connection.transaction():
                 if await current(connection, prepared):
                     await self._write(connection, prepared)
-                    row = await connection.fetchrow(
-                        f"update rebuild set ({_PLACE}) = ($1, $2, $3, $4, $5),"
-                        f" folded = folded + $6 returning {', '.join(Run._fields)}",
-                        run.part, last["source"], last["epoch"], last["tx"], last["seq"],
-                        len(rows),
+                    await connection.execute(
+                        "update rebuild set (part, source, epoch, tx, seq, folded) ="
+                        " ($1, $2, $3, $4, $5, $6)",
+                        reached.part, reached.source, reached.epoch, reached.tx, reached.seq,
+                        reached.folded,
                     )  # fmt: skip
                     break
             await self.keeper.reload()
-        assert row is not None
         if self.progress is not None:
             self.progress.add(len(rows))
-        return Run(*row)
+        return reached
 
     async def _write(self, connection: Connection, prepared: Prepared) -> None:
         if prepared.folded.strays:
@@ -241,6 +251,10 @@ class Rebuild:
 
     def fold(self, rows: Sequence[Any]) -> Folded:
         """What archived events come to, of the measures wanted."""
+        with collector_paused():
+            return self._fold(rows)
+
+    def _fold(self, rows: Sequence[Any]) -> Folded:
         folded, facts = Folded(), self.keeper.folder.facts
         for row in rows:
             recorded = Recorded(
@@ -289,6 +303,15 @@ class Rebuild:
                 run.measures, run.codes,
             )  # fmt: skip
             await connection.execute("delete from rebuild")
+
+
+def after(run: Run, rows: Sequence[Any]) -> Run:
+    """Where a rebuild stands once it has folded these rows."""
+    last = rows[-1]
+    return run._replace(
+        source=last["source"], epoch=last["epoch"], tx=last["tx"], seq=last["seq"],
+        folded=run.folded + len(rows),
+    )  # fmt: skip
 
 
 async def drop(pool: Pool) -> None:
