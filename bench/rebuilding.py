@@ -117,7 +117,7 @@ class Beside:
                 await producer.send(
                     f"{self.feed.prefix}.{service}", row["data"], key_of(row["organisation"]),
                     partition_of(row["organisation"], PARTITIONS),
-                    headers=encode(row, f"/houqin/{service}".encode(), 1),
+                    headers=encode(row, f"/houqin/{service}".encode()),
                 )  # fmt: skip
                 self.written += 1
                 await asyncio.sleep(1 / LIVE_PER_S)

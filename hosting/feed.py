@@ -28,7 +28,6 @@ from shared.envelope import Headers, Position, encode, key_of, partition_of, pos
 from shared.organisation import READERS
 from shared.problems import Problem, answering
 from shared.runtime import Runtime
-from shared.store import epoch_of
 
 LIMIT, LIMIT_MAX = 500, 5_000
 PAGE = 2_000
@@ -37,10 +36,11 @@ TIMEOUT_S = 30.0
 # So much of the log is looked at, whatever of it the caller may see: a page may be empty, and not
 # be the last.
 _PAGE = """
-select e.*, $3 = '*' or organisation in (select unit_id from units_below($3)) as seen
+select e.*, $4 = '*' or organisation in (select unit_id from units_below($4)) as seen
 from event e
-where (tx, seq) > ($1::text::xid8, $2) and tx < pg_snapshot_xmin(pg_current_snapshot())
-order by tx, seq limit $4
+where (epoch, tx, seq) > ($1::int, $2::text::xid8, $3::bigint)
+  and (epoch < (select max(epoch) from log_epoch) or tx < pg_snapshot_xmin(pg_current_snapshot()))
+order by epoch, tx, seq limit $5
 """
 
 _CONTENT, _TRACE = "content-type", "traceparent"
@@ -90,13 +90,11 @@ async def _feed(rt: Runtime, request: Request) -> Response:
         after = position_of(asked.get("after", "0.0.0"))
     except ValueError as error:
         raise Problem("cursor_broken", field="after") from error
-    async with rt.pool.acquire() as connection:
-        epoch = await epoch_of(connection)
-        tx, seq = after[1:] if after[0] >= epoch else (0, 0)
-        rows = await connection.fetch(_PAGE, str(tx), seq, scope, limit)
+    epoch, tx, seq = after
+    rows = await rt.pool.fetch(_PAGE, epoch, str(tx), seq, scope, limit)
     source = f"/houqin/{rt.service.name}".encode()
-    events = [shown(encode(row, source, epoch), row["data"]) for row in rows if row["seen"]]
-    last = (epoch, rows[-1]["tx"], rows[-1]["seq"]) if rows else after
+    events = [shown(encode(row, source), row["data"]) for row in rows if row["seen"]]
+    last = [rows[-1][name] for name in ("epoch", "tx", "seq")] if rows else after
     answer = Answer(events, ".".join(map(str, last)), len(rows) == limit)
     return Response(msgspec.json.encode(answer), media_type="application/json")
 

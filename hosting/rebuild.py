@@ -47,13 +47,14 @@ _HEADS = "select stream from head where aggregate = $1 and stream > $2 order by 
 
 _MOVED = """
 select distinct e.stream from event e join head h on h.stream = e.stream
-where e.tx >= $1 and h.aggregate = $2
+where (e.epoch, e.tx) >= ((select max(epoch) from log_epoch), $1::xid8) and h.aggregate = $2
 """
 
 # What was written after the last round is not compared: it is folded in the switch.
 _COMPARE = """
 with moved as (
-    select stream from event where tx >= $1
+    select stream from event
+    where (epoch, tx) >= ((select max(epoch) from log_epoch), $1::xid8)
 ), old as (
     select stream, key, v::text as row, hashtextextended(v::text, 0) as hash from {old} v
     where stream not in (select stream from moved)

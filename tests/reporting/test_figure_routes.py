@@ -467,12 +467,12 @@ async def test_events_of_a_month_in_a_file_are_asked_for_by_its_name(
     march = at("2026-03-12")
     await take(Keeper(rt.pool, measures), [repair(ONE, at=march, recorded_at=march), repair(ONE)])
     taken_out = await archive.detach(rt.pool, date(2026, 3, 1), tmp_path)
-    asked = {"unit": str(ONE), "period": "2026-03"}
     assert (await figure(http, "assets.repairs_done", ONE, "2026-03"))["value"] == 1
     for tail in ("events", "check"):
         path = f"/figures/assets.repairs_done/{tail}"
-        refused = await get(http, path, status=422, **asked)
+        refused = await get(http, path, status=422, unit=str(ONE), period="2026-03")
         assert (refused["slug"], "2026-03" in refused["detail"]) == ("events_in_files", True)
         await get(http, path, unit=str(ONE), period="2026-09")
     await archive.attach(rt.pool, taken_out)
-    assert len((await get(http, "/figures/assets.repairs_done/events", **asked))["items"]) == 1
+    path = "/figures/assets.repairs_done/events"
+    assert len((await get(http, path, unit=str(ONE), period="2026-03"))["items"]) == 1

@@ -81,7 +81,7 @@ class Line:
         return made
 
     async def logged(self) -> list[UUID]:
-        rows = await self.desk.rt.pool.fetch("select id from event order by tx, seq")
+        rows = await self.desk.rt.pool.fetch("select id from event order by epoch, tx, seq")
         return [row[0] for row in rows]
 
     async def taken(self) -> list[UUID]:
@@ -106,8 +106,8 @@ class Line:
         count = len(await self.logged())
         await until(
             lambda: self.desk.rt.pool.fetchval(
-                "select count(*) = $1 from event, relay"
-                " where (event.tx, event.seq) <= (relay.tx, relay.seq)",
+                "select count(*) = $1 from event, relay where (event.epoch, event.tx, event.seq)"
+                " <= (relay.epoch, relay.tx, relay.seq)",
                 count,
             )
         )
@@ -332,13 +332,13 @@ async def test_the_feed_shows_what_is_in_scope_in_the_logs_order(line: Line) -> 
 def test_an_event_of_the_feed_is_the_one_of_the_topic() -> None:
     """Attribute by attribute, byte by byte."""
     row = {
-        "id": uuid4(), "type": "TallyNoted", "stream": uuid4(), "version": 7, "tx": 12, "seq": 3,
+        "id": uuid4(), "type": "TallyNoted", "stream": uuid4(), "version": 7, "epoch": 2, "tx": 12, "seq": 3,
         "organisation": SCHOOL, "actor": "李", "occurred_at": datetime.now(UTC),
         "recorded_at": datetime.now(UTC), "correlation": uuid4(), "causation": uuid4(),
         "trace": "00-x-y-01",
     }  # fmt: skip
     data = b'{"text": "\\u674e",  "n":1.50}'
-    headers = encode(row, b"/houqin/tally", 2)
+    headers = encode(row, b"/houqin/tally")
     shown = feed.shown(headers, data)
     sent = msgspec.json.decode(msgspec.json.encode(shown), type=dict[str, msgspec.Raw])
     record = Feeds(Settings(partitions=3))._record("houqin.tally", sent)
