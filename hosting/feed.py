@@ -87,10 +87,11 @@ async def _feed(rt: Runtime, request: Request) -> Response:
     asked = request.query_params
     limit = max(1, min(whole_of(asked.get("limit", str(LIMIT)), "limit"), LIMIT_MAX))
     try:
-        after = position_of(asked.get("after", "0.0.0"))
+        epoch, tx, seq = after = position_of(asked.get("after", "0.0.0"))
+        if not (0 <= epoch < 1 << 31 and 0 <= tx < 1 << 63 and 0 <= seq < 1 << 63):
+            raise ValueError(after)
     except ValueError as error:
         raise Problem("cursor_broken", field="after") from error
-    epoch, tx, seq = after
     rows = await rt.pool.fetch(_PAGE, epoch, str(tx), seq, scope, limit)
     source = f"/houqin/{rt.service.name}".encode()
     events = [shown(encode(row, source), row["data"]) for row in rows if row["seen"]]
