@@ -86,18 +86,24 @@ async def _feed(rt: Runtime, request: Request) -> Response:
     scope = await _scope(rt, request)
     asked = request.query_params
     limit = max(1, min(whole_of(asked.get("limit", str(LIMIT)), "limit"), LIMIT_MAX))
-    try:
-        epoch, tx, seq = after = position_of(asked.get("after", "0.0.0"))
-        if not (0 <= epoch < 1 << 31 and 0 <= tx < 1 << 63 and 0 <= seq < 1 << 63):
-            raise ValueError(after)
-    except ValueError as error:
-        raise Problem("cursor_broken", field="after") from error
+    epoch, tx, seq = after = _place(asked.get("after", "0.0.0"))
     rows = await rt.pool.fetch(_PAGE, epoch, str(tx), seq, scope, limit)
     source = f"/houqin/{rt.service.name}".encode()
     events = [shown(encode(row, source), row["data"]) for row in rows if row["seen"]]
     last = [rows[-1][name] for name in ("epoch", "tx", "seq")] if rows else after
     answer = Answer(events, ".".join(map(str, last)), len(rows) == limit)
     return Response(msgspec.json.encode(answer), media_type="application/json")
+
+
+def _place(text: str) -> Position:
+    """The place in a log that a text names; a problem if no log can have it."""
+    try:
+        epoch, tx, seq = position_of(text)
+    except ValueError as error:
+        raise Problem("cursor_broken", field="after") from error
+    if not (0 <= epoch < 1 << 31 and 0 <= tx < 1 << 63 and 0 <= seq < 1 << 63):
+        raise Problem("cursor_broken", field="after")
+    return epoch, tx, seq
 
 
 def shown(headers: Headers, data: bytes) -> dict[str, msgspec.Raw]:
