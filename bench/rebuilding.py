@@ -68,7 +68,7 @@ async def rebuild(place: Place) -> list[Row]:
     return [
         plain(name, "s", seconds, at_most=60),
         plain("  events counted meanwhile", "events/s", [per_s]),
-        plain("  reads meanwhile that failed", f"of {beside.read:,}", [beside.failed], at_most=0),
+        plain(f"  of {beside.read:,} reads meanwhile, failed", "reads", [beside.failed], at_most=0),
         plain("  slowest read meanwhile", "ms", [1000 * beside.slowest_s]),
     ]
 
