@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench import append, figures, live, projection, web
+from bench import append, figures, live, projection, rebuilding, web
 from bench.peers import appending, projecting
 from bench.place import Place, rounds_wanted
 from bench.rows import RESULT, Row, save, table
@@ -37,6 +37,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "projection": projection.projection,
     "growth": projection.growth,
     "figures": figures.figures,
+    "rebuild": rebuilding.rebuild,
     "latency": live.latency,
     "memory": live.memory,
     "start": live.start,

@@ -61,7 +61,7 @@ async def fill(kafka: str, feed: Feed) -> None:
     await producer.start()
     try:
         batches: dict[tuple[str, int], Any] = {}
-        for service, row in _rows(feed):
+        for service, row in rows_of(feed):
             place = (f"{feed.prefix}.{service}", partition_of(row["organisation"], PARTITIONS))
             message = {
                 "timestamp": None, "key": key_of(row["organisation"]), "value": row["data"],
@@ -85,7 +85,7 @@ async def _send(producer: Any, place: tuple[str, int], batch: Any) -> None:
     await producer.send_batch(batch, place[0], partition=place[1])
 
 
-def _rows(feed: Feed) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def rows_of(feed: Feed) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The log's rows of all services, in the order of time."""
     chance = random.Random(7)
     schools = world(feed.schools).schools

@@ -22,18 +22,9 @@ MEASURE = "assets.repairs_done"
 
 async def figures(place: Place) -> list[Row]:
     """A county of 200 schools over a year, and a province of 20,000 ranked."""
-    stack = await place.stores()
     feed = Feed(place.size(500_000, 20_000), place.size(20_000, 2_000), days=365)
     made = world(feed.schools)
-    await fill(stack.kafka, feed)
-    dsn, port = await place.dsn("bench_figures"), free_port()
-    config = Settings(
-        database=dsn, kafka=stack.kafka, topic_prefix=feed.prefix, partitions=PARTITIONS
-    )
-    async with running(reporting, config, "api") as rt:
-        await count(rt, feed, PERSON)
-        await rt.pool.execute("vacuum analyze")
-    env = await place.environment(dsn, port, feed.prefix)
+    env, port = await counted(place, feed, "bench_figures")
     headers = {"Authorization": f"Bearer {await place.token(PERSON)}"}
     base = f"http://127.0.0.1:{port}/reporting"
     async with (
@@ -59,6 +50,20 @@ async def figures(place: Place) -> list[Row]:
             [1000 * percentile(ranked, 0.95)], at_most=200,
         ),
     ]  # fmt: skip
+
+
+async def counted(place: Place, feed: Feed, name: str) -> tuple[dict[str, str], int]:
+    """A reporting database that has counted a feed: what its process is told, and its port."""
+    stack = await place.stores()
+    await fill(stack.kafka, feed)
+    dsn, port = await place.dsn(name), free_port()
+    config = Settings(
+        database=dsn, kafka=stack.kafka, topic_prefix=feed.prefix, partitions=PARTITIONS
+    )
+    async with running(reporting, config, "api") as rt:
+        await count(rt, feed, PERSON)
+        await rt.pool.execute("vacuum analyze", timeout=600)
+    return await place.environment(dsn, port, feed.prefix), port
 
 
 async def _timed(client: httpx.AsyncClient, url: str, params: dict[str, str]) -> float:

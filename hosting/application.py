@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hosting import contract
+from hosting import contract, feed
 from hosting.compose import RoleName
 from shared import http, problems
 from shared.runtime import Runtime
@@ -35,6 +35,7 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
     if role in {"api", "all"}:
         for make in rt.service.routers:
             app.include_router(make(rt))
+        app.include_router(feed.router(rt))
         document = contract.openapi(name)
         app.openapi = lambda: document  # type: ignore[method-assign]
         events = JSONResponse(contract.asyncapi(name, rt.settings.topic(name)))

@@ -12,16 +12,16 @@ import contextlib
 import gc
 import signal
 import sys
+from collections.abc import Mapping
 from socket import socket
 
-import asyncpg
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
-from hosting import after_restore, parked
+from hosting import after_restore, operate, parked
 from hosting.application import application
 from hosting.compose import RoleName, running
-from shared import observe, views
+from shared import observe
 from shared.config import settings
 from shared.kernel import Service
 
@@ -47,8 +47,12 @@ async def serve(service: Service, role: RoleName) -> None:
             await server.serve()
 
 
-def main(service: Service) -> None:
-    """The command line of `python -m services.<name>`."""
+def main(
+    service: Service, rebuilds: Mapping[str, operate.Made] | None = None, *, detaches: bool = False
+) -> None:
+    """The command line of `python -m services.<name>`. `rebuilds`: what can be rebuilt beside its
+    lists; `detaches`: whether months of its archive may be taken out of the database.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m services.{service.name}",
         description=f"后勤 · {service.name}",
@@ -57,8 +61,7 @@ def main(service: Service) -> None:
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("api", help="只回答请求 · answers requests only")
     commands.add_parser("worker", help="只搬运事件 · relay, consumers and timers only")
-    rebuild = commands.add_parser("rebuild", help="从日志重建一个列表 · folds the log again")
-    rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
+    operate.add(commands, service, rebuilds or {}, detaches=detaches)
     parked.add(commands)
     after_restore.add(commands)
     given = parser.parse_args()
@@ -66,10 +69,9 @@ def main(service: Service) -> None:
         sys.exit(asyncio.run(parked.run(given)))
     elif given.command == "after-restore":
         sys.exit(asyncio.run(after_restore.run(service, given)))
-    elif given.command == "rebuild":
-        asyncio.run(_rebuild(service, given.view))
-    else:
-        _run(service, given.command or "all")
+    elif "task" in given:
+        sys.exit(operate.run(given.task, given))
+    _run(service, given.command or "all")
 
 
 def _run(service: Service, role: RoleName) -> None:
@@ -79,13 +81,3 @@ def _run(service: Service, role: RoleName) -> None:
     gc.set_threshold(100_000, 20, 20)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
-
-
-async def _rebuild(service: Service, name: str) -> None:
-    view = next(view for view in service.views() if view.name == name)
-    async with (
-        asyncpg.create_pool(settings().database, min_size=1, max_size=2) as pool,
-        pool.acquire() as connection,
-        connection.transaction(),
-    ):
-        sys.stdout.write(f"{name}: {await views.rebuild(connection, view)}\n")

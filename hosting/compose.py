@@ -16,9 +16,10 @@ from uuid import UUID
 
 import asyncpg
 
-from hosting import restored
+from hosting import rebuild, restored
+from hosting.feed import Feeds
 from hosting.watch import DIRECTORY_AGE, Watch
-from shared import observe, store, views
+from shared import observe, store
 from shared.access import Tokens
 from shared.config import Settings
 from shared.consumer import Consumer
@@ -26,7 +27,6 @@ from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.kernel import Service
-from shared.locks import Lock
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics
 from shared.runtime import Runtime
@@ -50,7 +50,9 @@ async def running(
         config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
         init=SameServer(),
     ) as pool:  # fmt: skip
-        await prepare_database(service, pool)
+        # What is to be built anew may take longer than a request may.
+        async with asyncpg.create_pool(config.database, min_size=1, max_size=4) as patient:
+            await prepare_database(service, patient)
         directory = Directory(pool, service.name, config.administrator_subjects())
         await directory.refresh()
         writer = Writer(service, pool, directory, config)
@@ -102,9 +104,7 @@ async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record])
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
     await store.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
-        await views.prepare(connection, service.views())
+    await rebuild.prepare(pool, service.views())
 
 
 async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
@@ -124,6 +124,11 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         sources = [config.topic(name) for name in reactions.sources]
         rt.consumers.append(Consumer("reactions", rt.pool, config, sources, reactions))
     rt.consumers += [make(rt) for make in service.consumers]
+    if config.feed_key:
+        feeds = Feeds(config)
+        stack.push_async_callback(feeds.close)
+        for consumer in rt.consumers:
+            consumer.feed = feeds.page
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)

@@ -55,6 +55,14 @@ CONSUMER_MISSING = Gauge(
     "Events since start that Kafka no longer had when they were asked for",
     ["service", "consumer"],
 )
+REFILLING = Gauge(
+    "houqin_refilling_partitions",
+    "Partitions of which Kafka no longer has what comes next, until a feed has given it",
+    ["service", "consumer"],
+)
+REFILLED = Gauge(
+    "houqin_refilled_events", "Events taken from a feed since start", ["service", "consumer"]
+)
 PARKED = Gauge("houqin_parked_keys", "Keys that wait for repair", ["service", "consumer"])
 PARKED_EVENTS = Gauge(
     "houqin_parked_events", "Events that wait behind parked keys", ["service", "consumer"]
@@ -126,6 +134,8 @@ class Watch:
                 (CONSUMER_REBUILDS, one.rebuilds),
                 (CONSUMER_DUPLICATES, one.duplicates),
                 (CONSUMER_MISSING, one.missing),
+                (REFILLING, len(one.lost)),
+                (REFILLED, one.refilled),
                 (PARKED, one.parked),
                 (PARKED_EVENTS, events),
                 (PARKED_AGE, age),

@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     record that fulfils it may be in the same late batch."""
     posts_age_s_max: float = 120.0
     """Beyond this age of the local copy of posts, weighty commands are refused."""
+    services: str = ""
+    """Where the services answer: `name=url`, separated by spaces."""
+    feed_key: str = ""
+    """What services show each other to read a whole feed; empty: nobody reads one so."""
     clock_skew_s: float = 60.0
     trace_share: float = 0.05
     log_level: str = "INFO"

@@ -5,6 +5,9 @@ mark), move in the transaction of their effect; what is at or below the mark is 
 dropped. A fence per partition, taken with every assignment, shuts out a consumer that was paused
 and overtaken.
 
+What Kafka no longer has (retention passed, a topic deleted and made again) is read from the feed of
+the service that it came from, after the high-water mark and so each event once; then Kafka goes on.
+
 The next batch is fetched and folded while the last one commits. Whatever fails without an event
 being to blame (database or broker away, an overtaken fence) rolls back, and the Kafka client is
 built anew.
@@ -15,17 +18,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.config import Settings
-from shared.effect import Batch, Effect, Handler, Mark
+from shared.effect import FORGOTTEN, Batch, Effect, Handler, Mark
 from shared.envelope import Delivered, Position, partition_of
 from shared.observe import log
 
@@ -44,12 +47,33 @@ class Stalled(Exception):  # noqa: N818 - says what it is
     """Kafka has more, but the client does not get it."""
 
 
+FROM_FEED = FORGOTTEN - 1
+"""What events of a feed have for an offset: the one after is that of a forgotten partition."""
+
+
+class Forgotten(Exception):  # noqa: N818 - says what it is
+    """Kafka no longer has what would come next: it is not the topic that was known, or too old."""
+
+
+class Page(NamedTuple):
+    """Events of a feed, the position that they reach, and whether there are more by now."""
+
+    records: Sequence[ConsumerRecord[Any, Any]]
+    position: Position
+    more: bool
+
+
+type Feed = Callable[[str, Position], Awaitable[Page]]
+"""A topic's events after a position; ConnectionError where they cannot be had."""
+
+
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """One consumer of a service. Several processes of the same name share the partitions.
 
     The Kafka group is `houqin.<database>.<name>`, so that services never share one. For metrics:
     `lag_events`, `lag_seconds` (age of the last event applied, while behind), `parked` (keys),
-    `missing` (events that Kafka no longer had), `duplicates`, `rebuilds`.
+    `missing` (events that Kafka no longer had, and no feed), `refilled` (from a feed), `lost`
+    (partitions that are being refilled), `duplicates`, `rebuilds`.
     """
 
     def __init__(
@@ -69,7 +93,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.group: str | None = None
         self.effect = Effect(name, pool, handler)
         self.lag_events, self.lag_seconds = 0, 0.0
-        self.missing = self.duplicates = self.rebuilds = 0
+        self.missing = self.refilled = self.duplicates = self.rebuilds = 0
+        self.feed: Feed | None = None
+        self.lost: set[TopicPartition] = set()
+        self._gone: set[TopicPartition] = set()
+        self._read_to: dict[str, Position] = {}
+        self._again_at = 0.0
         self._kafka: Any = None
         self._taken: dict[TopicPartition, Mark] = {}
         self._moved_at: dict[TopicPartition, float] = {}
@@ -140,11 +169,19 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Fetches and folds the next batch while the last one commits."""
         checked_at = 0.0
         while not self._stopping.is_set():
-            records = await kafka.getmany(timeout_ms=int(POLL_S * 1000), max_records=self.batch)
+            refill = bool(self.lost) and time.monotonic() >= self._again_at
+            wait_ms = 1 if refill else int(POLL_S * 1000)
+            records = await kafka.getmany(timeout_ms=wait_ms, max_records=self.batch)
             batch = self._take(records)
             with contextlib.suppress(Exception):  # met again, and seen to, where it is applied
                 await self.effect.fold(batch)
             await self._settle()
+            self._gone &= self._taken.keys()
+            if self._gone:
+                await self.effect.forget(self._gone)
+                raise Forgotten(f"{self.name}: {sorted(self._gone)}")
+            if refill and self.lost:
+                await self._refill(kafka)
             # Best when there is nothing to do; but even under constant load, now and then.
             overdue = time.monotonic() - checked_at > 2 * self.check_s
             if self._seen is not None and (overdue or not batch.ends):
@@ -167,12 +204,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             mark = self._taken.get(tp)
             if mark is None:  # taken from us meanwhile
                 continue
+            if self.feed is not None and not _follows(messages[0], mark):
+                self._gone.add(tp)
+                continue
             if 0 < mark.next_offset < messages[0].offset:
                 lost = messages[0].offset - mark.next_offset
                 self.missing += lost
                 log.error("events_missing", consumer=self.name, topic=tp[0], count=lost)
             position = mark.position
             for message in messages:
+                if message.offset < mark.next_offset and self.feed is not None:
+                    continue
                 event = Delivered(message)
                 if event.fault:
                     event.position = position  # it has none of its own: it waits where it stands
@@ -190,7 +232,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002 - always all
         """Before partitions go: lets the running batch commit, forgets what was only fetched."""
-        self._taken = {}
+        self._taken, self.lost = {}, set()
         if self._pending is not None:
             await asyncio.wait([self._pending])
         self.effect.marks = {}
@@ -204,37 +246,97 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _take_over(self, assigned: Iterable[TopicPartition]) -> None:
         await self.effect.take_over(assigned)
-        for tp, mark in self.effect.marks.items():
-            self._kafka.seek(tp, mark.next_offset)
-        self._taken = dict(self.effect.marks)
+        marks = self.effect.marks
+        self._gone, self._read_to = set(), {}
+        self.lost = {tp for tp, mark in marks.items() if mark.next_offset == FORGOTTEN}
+        for tp, mark in marks.items():
+            # The last event applied is looked at again: does the topic still have it there?
+            again = self.feed is not None and mark.next_offset > 0
+            self._kafka.seek(tp, max(0, mark.next_offset - again))
+        self._kafka.pause(*self.lost)
+        self._taken = {tp: mark for tp, mark in marks.items() if tp not in self.lost}
         self._moved_at = dict.fromkeys(self._taken, time.monotonic())
+
+    async def _refill(self, kafka: Any) -> None:
+        """One page of what Kafka has forgotten of a topic; after the last one, Kafka's first."""
+        topic = min(tp.topic for tp in self.lost)
+        marks = {tp: m for tp, m in self.effect.marks.items() if tp in self.lost}
+        marks = {tp: mark for tp, mark in marks.items() if tp.topic == topic}
+        after = self._read_to.get(topic) or min(mark.position for mark in marks.values())
+        try:
+            page = await self.feed(topic, after) if self.feed else Page((), after, more=False)
+        except ConnectionError as error:
+            log.warning("feed_away", consumer=self.name, topic=topic, error=str(error))
+            self._again_at = time.monotonic() + AGAIN_S
+            return
+        batch, wanted = Batch(), self.effect.handler.wanted
+        for event in map(Delivered, page.records):
+            mark = marks.get(TopicPartition(topic, event.partition))
+            if mark is not None and event.position > mark.position:
+                marks[TopicPartition(topic, event.partition)] = mark._replace(
+                    position=event.position
+                )
+                self.refilled += 1
+                if wanted is None or event.type in wanted or event.fault:
+                    batch.events.append(event)
+        self._read_to[topic] = page.position
+        first = {} if page.more else await kafka.beginning_offsets(list(marks))
+        batch.ends = {
+            tp: mark._replace(next_offset=first.get(tp, FORGOTTEN)) for tp, mark in marks.items()
+        }
+        if not marks.keys() <= self.effect.marks.keys():  # taken from us meanwhile
+            return
+        self._pending = asyncio.create_task(self.effect.apply(batch))
+        await self._settle()
+        for tp in first:
+            kafka.seek(tp, first[tp])
+        if first:
+            self.lost -= first.keys()
+            kafka.resume(*first)
+            self._taken |= batch.ends
+            self._moved_at |= dict.fromkeys(first, time.monotonic())
+            log.warning("refilled", consumer=self.name, topic=topic, events=self.refilled)
 
     async def _watch(self, kafka: Any) -> None:
         """Looks every `check_s` how far Kafka reaches, at what time of the database's."""
         while True:
             with contextlib.suppress(Exception):  # away: there is nothing to compare with
                 asked_at = await self.pool.fetchval("select clock_timestamp()")
-                self._seen = asked_at, await kafka.end_offsets(list(self.effect.marks))
+                marks = {tp: mark.next_offset for tp, mark in self._taken.items()}
+                ends = await kafka.end_offsets(list(self.effect.marks))
+                self._gone |= {tp for tp in marks if tp in ends and ends[tp] < marks[tp]}
+                self._seen = asked_at, ends
             await asyncio.sleep(self.check_s)
 
     async def _check(self, asked_at: datetime, ends: Mapping[TopicPartition, int]) -> None:
         """Between two batches: lag, stall, age, keys to unpark, offsets for others to see."""
         marks, now = self.effect.marks, time.monotonic()
-        lag = {tp: max(0, end - marks[tp].next_offset) for tp, end in ends.items() if tp in marks}
+        lag = {
+            tp: max(0, end - marks[tp].next_offset)
+            for tp, end in ends.items()
+            if tp in marks and tp not in self.lost
+        }
         behind = [tp for tp, events in lag.items() if events]
         current = lag.keys() - behind
         self._moved_at |= dict.fromkeys(current, now)
         stalled = [tp for tp in behind if now - self._moved_at[tp] > self.stall_s]
         if stalled:
             raise Stalled(f"{self.name}: no progress in {stalled}")
-        self.lag_events = sum(lag.values())
+        self.lag_events = sum(lag.values()) + len(self.lost)
         ages = [time.time() - marks[tp].at_ms / 1000 for tp in behind if marks[tp].at_ms]
         self.lag_seconds = max(ages, default=0.0)
         await self.effect.say_current(current, asked_at)
         await self.effect.retry_parked()
-        if offsets := {tp: mark.next_offset for tp, mark in self.effect.marks.items()}:
+        if offsets := {tp: marks[tp].next_offset for tp in marks.keys() - self.lost}:
             with contextlib.suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(self._kafka.commit(offsets), 5)
+
+
+def _follows(message: Any, mark: Mark) -> bool:
+    """Whether a partition goes on where it was left: the event before is the last one applied."""
+    if message.offset == mark.next_offset - 1:
+        return Delivered(message).position <= mark.position
+    return bool(message.offset == mark.next_offset)
 
 
 # $6: the partition that it is in, if that is known; $8: when it was first seen in Kafka.

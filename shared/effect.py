@@ -60,6 +60,15 @@ from unnest($2::text[], $3::int[], $4::bigint[]) as t(topic, partition, fence), 
 where c.consumer = $1 and c.topic = t.topic and c.partition = t.partition and c.fence = t.fence
 """
 
+FORGOTTEN = -1
+"""The next offset of a partition of which Kafka no longer has what would come next."""
+
+_FORGET = """
+update consumed c set next_offset = -1
+from unnest($2::text[], $3::int[], $4::bigint[]) as t(topic, partition, fence)
+where c.consumer = $1 and c.topic = t.topic and c.partition = t.partition and c.fence = t.fence
+"""
+
 RACES = (Conflict, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
@@ -160,6 +169,11 @@ class Effect:
             TopicPartition(topic, partition): Mark(offset, (epoch, tx, seq), fence)
             for topic, partition, offset, epoch, tx, seq, fence in rows
         }
+
+    async def forget(self, partitions: Iterable[TopicPartition]) -> None:
+        """Notes that these must be refilled, from the position that they have reached."""
+        rows = [(*tp, self.marks[tp].fence) for tp in sorted(partitions)]
+        await self.pool.execute(_FORGET, self.name, *map(list, zip(*rows, strict=True)))
 
     async def fold(self, batch: Batch) -> list[Delivered]:
         """Prepares what is to be applied, unless that is done; returns what must wait."""

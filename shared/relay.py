@@ -80,13 +80,13 @@ class Relay(Leader):
     ) -> None:
         super().__init__(Lock.RELAY, pool, retry_s)
         self.service, self.kafka, self.topic = service, config.kafka, config.topic(service)
+        self.partitions, self.replication = config.partitions, config.replication
         self.batch, self.idle_s = batch, idle_s
         self.deadline_s, self.halted_s = deadline_s, halted_s
         self.source = f"/houqin/{service}".encode()
         self.sent, self.halted = 0, ""
         self.fence, self.epoch, self.cursor, self.offsets = 0, 0, (0, 0, 0), [0]
         self.producer: Any = None
-        self.partitions = 0
         self.versions: dict[UUID, int] = {}
 
     async def lead(self, connection: Connection) -> None:
@@ -103,8 +103,9 @@ class Relay(Leader):
         )
         try:
             await self._begin(connection)
+            # Somebody may have deleted it. What was sent to it, consumers take from the feed.
+            await ensure_topics(self.kafka, {self.topic: self.partitions}, self.replication)
             await self.producer.start()
-            self.partitions = len(await self.producer.partitions_for(self.topic))
             self.offsets += [0] * (self.partitions - len(self.offsets))
             await self._send_forever(connection)
         except Disordered as error:

@@ -221,10 +221,16 @@ async def read(
 
 
 async def fold(
-    connection: Connection, aggregates: dict[str, Aggregate], streams: Sequence[UUID]
+    connection: Connection,
+    aggregates: dict[str, Aggregate],
+    streams: Sequence[UUID],
+    *,
+    cached: bool = True,
 ) -> dict[UUID, Stream]:
-    """Streams folded from their snapshot (if it is of today's code) and the events after it."""
-    codes = [code_of(aggregate) for aggregate in aggregates.values()]
+    """Streams folded from their snapshot (if it is of today's code, and `cached` states may be
+    used) and the events after it.
+    """
+    codes = [code_of(aggregate) for aggregate in aggregates.values() if cached]
     found: dict[UUID, Stream] = {}
     for row in await connection.fetch(_FOLD, streams, codes):
         id_, aggregate = row["stream"], aggregates[row["aggregate"]]

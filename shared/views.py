@@ -21,7 +21,7 @@ import msgspec
 
 from shared.kernel import Refused, View, ViewOf
 from shared.signature import hints_of, without_none
-from shared.store import Connection, Part, Stream, fold
+from shared.store import Connection, Part, Stream
 
 READER = "houqin_reader"
 """The database role under which everything is read: it sees only rows in the caller's scope."""
@@ -61,26 +61,20 @@ def shape(view: ViewOf) -> str:
     return hashlib.sha256((text + repr(columns(view))).encode()).hexdigest()
 
 
-async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
-    """Makes missing view tables, and builds anew those whose shape has changed. Inside the
-    migration's transaction, so that no command runs between.
-    """
-    known = {row[0]: row[1] for row in await connection.fetch("select * from view_shape")}
-    for view in views:
-        if known.get(view.name) != shape(view):
-            await _create(connection, view)
-            await rebuild(connection, view)
+def table_of(view: ViewOf) -> str:
+    """The table that is read, and written in the transaction of the events."""
+    return f"view_{view.name}"
 
 
-async def _create(connection: Connection, view: ViewOf) -> None:
-    table, fields = f"view_{view.name}", columns(view)
+async def create(connection: Connection, view: ViewOf, table: str) -> None:
+    """Makes an empty table for a view's rows."""
+    fields = columns(view)
     wanted = "".join(f", {name} {sql}" for name, sql in fields.items())
     indexes = "".join(
         f"create index on {table} ({name}, stream, key);"
         for name in dict.fromkeys((*view.sorts[:1], *view.filters))
     )
     await connection.execute(
-        f"drop table if exists {table};"
         f"create table {table} (stream uuid not null, key text not null, version int not null"
         f"{wanted}, primary key (stream, key)) with (fillfactor = 80);"
         f"create index on {table} (organisation);{indexes}"
@@ -90,26 +84,6 @@ async def _create(connection: Connection, view: ViewOf) -> None:
         " (select unit_id from units_below(current_setting('houqin.scope', true))));"
         f"grant select on {table} to {READER}"
     )
-    await connection.execute(
-        "insert into view_shape values ($1, $2) on conflict (name) do update set shape = $2",
-        view.name,
-        shape(view),
-    )
-
-
-async def rebuild(connection: Connection, view: ViewOf) -> int:
-    """Folds every stream of the view's aggregate again and writes its rows; returns how many."""
-    aggregates, total = {view.aggregate.name: view.aggregate}, 0
-    heads = await connection.cursor(
-        "select stream from head where aggregate = $1", view.aggregate.name
-    )
-    while ids := [row[0] for row in await heads.fetch(1000)]:
-        streams = await fold(connection, aggregates, ids)
-        for part in parts(view, list(streams.values())):
-            marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
-            await connection.execute(part.sql.format(*marks), *part.arguments)
-        total += len(ids)
-    return total
 
 
 type Shows = Callable[[ViewOf, Stream], Mapping[str, View]]
@@ -130,29 +104,32 @@ def answer_rows(view: ViewOf, stream: Stream, shows: Shows = rows_now) -> list[d
 
 
 @cache
-def _upsert(view: ViewOf) -> str:
+def _upsert(view: ViewOf, table: str) -> str:
     fields = _PLACE | columns(view)
     names = ", ".join(fields)
     typed = ", ".join(f"{name} {sql}" for name, sql in fields.items())
     changed = ", ".join(f"{name} = excluded.{name}" for name in fields)
     return (
-        f"insert into view_{view.name} ({names})"
+        f"insert into {table} ({names})"
         f" select {names} from json_to_recordset({{0}}::json) as t({typed})"
         f" on conflict (stream, key) do update set {changed}"
     )
 
 
 @cache
-def _delete(view: ViewOf) -> str:
+def _delete(table: str) -> str:
     return (
-        f"delete from view_{view.name} v where v.stream = any({{0}}::uuid[]) and not exists"
+        f"delete from {table} v where v.stream = any({{0}}::uuid[]) and not exists"
         " (select from unnest({1}::uuid[], {2}::text[]) as t(stream, key)"
         " where t.stream = v.stream and t.key = v.key)"
     )
 
 
-def parts(view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now) -> list[Part]:
+def parts(
+    view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now, table: str = ""
+) -> list[Part]:
     """What brings the view's rows of `streams` up to date; the second where rows may go."""
+    table = table or table_of(view)
     rows = [
         {"stream": stream.id, "key": key, "version": stream.version, **msgspec.structs.asdict(row)}
         for stream in streams
@@ -160,11 +137,11 @@ def parts(view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now) -> l
     ]
     made: list[Part] = []
     if rows:
-        made.append(Part(_upsert(view), (msgspec.json.encode(rows).decode(),)))
+        made.append(Part(_upsert(view, table), (msgspec.json.encode(rows).decode(),)))
     if view.many or len(rows) < len(streams):
         ids = [stream.id for stream in streams]
         made.append(
-            Part(_delete(view), (ids, [r["stream"] for r in rows], [r["key"] for r in rows]))
+            Part(_delete(table), (ids, [r["stream"] for r in rows], [r["key"] for r in rows]))
         )
     return made
 
@@ -216,7 +193,7 @@ async def page(
     way, limit = " desc" if down else "", max(1, min(query.limit, PAGE_MAX))
     rows = await connection.fetch(
         f"select v.*, array[{', '.join(f'{name}::text' for name in keys)}] as keyset_"
-        f" from view_{view.name} v where {' and '.join(where)}"
+        f" from {table_of(view)} v where {' and '.join(where)}"
         f" order by {', '.join(name + way for name in keys)} limit {limit + 1}",
         *values,
     )
@@ -275,6 +252,6 @@ async def rows_of(
 ) -> tuple[list[dict[str, Any]], int]:
     """Every row of one stream that the caller may see, and the stream's version."""
     rows = await connection.fetch(
-        f"select * from view_{view.name} where stream = $1 order by key", stream
+        f"select * from {table_of(view)} where stream = $1 order by key", stream
     )
     return [row_of(view, row) for row in rows], max((row["version"] for row in rows), default=0)

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import select
 import signal
 import sys
@@ -78,6 +79,7 @@ class Stack:
         self.urls: dict[str, str] = {}
         self.dsns: dict[str, str] = {}
         self.kafka = ""
+        self.feed_key = secrets.token_urlsafe(32)
         self._progress = progress
         self._parts: dict[str, Part] = {}
         self._followers: list[asyncio.Task[None]] = []
@@ -303,6 +305,7 @@ class Stack:
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
             "HOUQIN_SERVICES": " ".join(services),
+            "HOUQIN_FEED_KEY": self.feed_key,
         }
         if name in self.dsns:
             own["HOUQIN_DATABASE"] = self.dsns[name]

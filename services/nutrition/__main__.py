@@ -1,4 +1,4 @@
-"""`python -m services.nutrition [api|worker|rebuild VIEW]`."""
+"""`python -m services.nutrition [api|worker|rebuild NAME|archive ACT]`."""
 
 from hosting.command import main
 from services.nutrition import nutrition

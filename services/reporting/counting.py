@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncpg
+
 from services.reporting.figures.keep import Keeper
-from services.reporting.figures.refold import refold
+from services.reporting.figures.rebuild import refold
 from services.reporting.figures.roll import Roller
 from services.reporting.measures import measures
 from shared import observe
@@ -30,7 +32,9 @@ class Counting(Consumer):
     async def start(self) -> None:
         """Brings the figures up to the tree and to today's code, then begins to count."""
         await self.roller.start()
-        folded = await refold(self.keeper, measures.stored)
+        # Until they are folded, readers see the old figures; then all of them are taken over.
+        async with asyncpg.create_pool(self.config.database, min_size=1, max_size=4) as patient:
+            folded = await refold(patient, measures)
         observe.log.info("measures_folded", measures=folded)
         await super().start()
 

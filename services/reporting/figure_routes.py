@@ -76,8 +76,8 @@ def refusing(*slugs: str) -> dict[int | str, dict[str, Any]]:
 
 REFUSALS = (
     "unauthenticated", "forbidden", "not_found", "measure_unknown", "dimension_unknown",
-    "period_malformed", "filter_malformed", "cursor_broken", "check_too_large", "after_unreached",
-    "after_malformed",
+    "period_malformed", "filter_malformed", "cursor_broken", "check_too_large", "events_in_files",
+    "after_unreached", "after_malformed",
 )  # fmt: skip
 """What a reader of figures may be answered."""
 
@@ -199,6 +199,7 @@ class FigureApi:
         place, figure, span, where = await self.asked(request, measure, unit, period, dims)
         async with self.reader.reading(place) as (connection, tree):
             counter = Recounter(self.folder, tree, figure, unit, span, where)
+            await counter.at_hand(connection)
             found, following = await counter.page(connection, cursor, limit)
             as_of = await self.reader.reach(connection)
         return _answer(
@@ -221,6 +222,7 @@ class FigureApi:
         async with self.reader.reading(place) as (connection, tree):
             found = await stored.read(connection, [figure], unit, span, where=where, tree=None)
             counter = Recounter(self.folder, tree, figure, unit, span, where)
+            await counter.at_hand(connection)
             again = await counter.recount(connection, EVENTS_MAX)
             as_of = await self.reader.reach(connection)
         sides = (stored.NUMERATOR, stored.DENOMINATOR)

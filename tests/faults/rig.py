@@ -138,6 +138,10 @@ class Rig(Stack):
             "HOUQIN_KAFKA": ",".join(f"{HOST}:{link.port}" for link in self.links[name, KAFKA]),
         }
 
+    def environment(self, name: str) -> dict[str, str]:
+        """What a service's processes are told: for a command that is run beside them."""
+        return {**os.environ, **self._environment(name)}
+
     def doors(self) -> dict[str, str]:
         """Where clients reach each service, and the provider."""
         here = {name: self.links[name, CLIENT][0].port for name in self.services}

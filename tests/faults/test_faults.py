@@ -40,6 +40,8 @@ ROUNDS = (
     ("F9", "procurement envelope"),
     ("F11", "0"),
     ("F12", "12"),
+    ("F14", "reporting figures"),
+    ("F14", "assets asset_ledger"),
     ("F15", "assets"),
 )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from hosting import archive
 from services.reporting.figures.keep import Keeper
 from services.reporting.figures.roll import Roller
 from services.reporting.measures import measures
@@ -457,3 +459,20 @@ async def test_the_latest_tree_is_waited_for(http: httpx.AsyncClient, rt: Runtim
         await roller.stop()
     assert answer.status_code == 200
     assert await rt.pool.fetchval("select version = tree_version() from rolled")
+
+
+async def test_events_of_a_month_in_a_file_are_asked_for_by_its_name(
+    http: httpx.AsyncClient, rt: Runtime, tmp_path: Path
+) -> None:
+    march = at("2026-03-12")
+    await take(Keeper(rt.pool, measures), [repair(ONE, at=march, recorded_at=march), repair(ONE)])
+    taken_out = await archive.detach(rt.pool, date(2026, 3, 1), tmp_path)
+    assert (await figure(http, "assets.repairs_done", ONE, "2026-03"))["value"] == 1
+    for tail in ("events", "check"):
+        path = f"/figures/assets.repairs_done/{tail}"
+        refused = await get(http, path, status=422, unit=str(ONE), period="2026-03")
+        assert (refused["slug"], "2026-03" in refused["detail"]) == ("events_in_files", True)
+        await get(http, path, unit=str(ONE), period="2026-09")
+    await archive.attach(rt.pool, taken_out)
+    path = "/figures/assets.repairs_done/events"
+    assert len((await get(http, path, unit=str(ONE), period="2026-03"))["items"]) == 1

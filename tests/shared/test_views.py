@@ -14,6 +14,8 @@ import asyncpg
 import pytest
 
 from hosting.compose import prepare_database
+from hosting.progress import Progress
+from hosting.rebuild import ViewRebuild
 from shared import views
 from shared.config import Settings
 from shared.kernel import Refused, ViewOf
@@ -117,8 +119,7 @@ async def test_rebuilt_rows_are_the_live_rows(desk: Desk, many: list[UUID], pool
         assert live
         await pool.execute(f"delete from view_{view.name} where version % 2 = 0")
         await pool.execute(f"update view_{view.name} set version = 99")
-        async with pool.acquire() as connection, connection.transaction():
-            await views.rebuild(connection, view)
+        assert not (await ViewRebuild(view, pool, Progress(view.name)).run()).same
         assert await rows_of(pool, view) == live
 
 

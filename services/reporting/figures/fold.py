@@ -197,9 +197,12 @@ def _month_of(text: bytes) -> date:
 
 
 class Numbers:
-    """The short numbers of series and places that a process knows."""
+    """The short numbers of places, and of series (`live`, or those of a rebuild: `beside`), that a
+    process knows.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, stand: str = "live") -> None:
+        self.stand = stand
         self.series: dict[SeriesKey, int] = {}
         self.places: dict[UUID, int] = {}
 

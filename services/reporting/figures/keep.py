@@ -81,11 +81,14 @@ type Pool = asyncpg.Pool[asyncpg.Record]
 
 @dataclass(slots=True)
 class Prepared:
-    """A folded batch, ready to be written, and the version of the tree it was folded along."""
+    """A folded batch, ready to be written, the version of the tree it was folded along, and the
+    generation of the series it was counted under.
+    """
 
     folded: Folded
     rows: list[FigureRow]
     version: int
+    generation: int
 
 
 class Keeper(Handler):
@@ -96,6 +99,7 @@ class Keeper(Handler):
         self.tree, self.numbers = Tree(), Numbers()
         self.spread = Spread(self.tree, self.numbers)
         self.lane: int | None = None
+        self.generation = -1
         self._months: set[date] = set()
 
     async def prepare(self, events: list[Delivered]) -> Prepared:
@@ -116,12 +120,13 @@ class Keeper(Handler):
         await intern_places(self.pool, self.numbers, {unit for _, unit, _ in folded.leaves})
         with collector_paused():
             rows = rows_of(self.spread.cells(folded.leaves), self.lane or 0)
-        return Prepared(folded, rows, self.tree.version)
+        return Prepared(folded, rows, self.tree.version, self.generation)
 
     async def commit(self, connection: Connection, prepared: Prepared) -> None:
-        """Writes a folded batch; `Conflict` if the tree has moved meanwhile."""
-        version = await connection.fetchval("select version from rolled for share")
-        if version != prepared.version:
+        """Writes a folded batch; `Conflict` if the tree has moved meanwhile, or figures have been
+        replaced by those of a rebuild.
+        """
+        if not await current(connection, prepared):
             await self.reload()
             raise Conflict
         await _write(connection, "archive", _ARCHIVE, prepared.folded.archive, ARCHIVE)
@@ -129,7 +134,13 @@ class Keeper(Handler):
         await write_figures(connection, prepared.rows)
 
     async def reload(self) -> None:
-        """Takes in what has changed of the tree along which figures stand rolled up."""
+        """Takes in what has changed of the tree along which figures stand rolled up, and forgets
+        the numbers of series that are no longer counted on.
+        """
+        generation = await self.pool.fetchval("select generation from rolled")
+        if generation != self.generation:
+            self.generation = generation
+            self.numbers.series.clear()
         news = await fetch_tree(self.pool, self.tree.version)
         await intern_places(self.pool, self.numbers, news.units())
         news.into(self.tree)
@@ -145,6 +156,15 @@ class Keeper(Handler):
                     f" for values from ('{month}') to ('{after}')"
                 )
             self._months.add(month)
+
+
+async def current(connection: Connection, prepared: Prepared) -> bool:
+    """Whether tree and series are those that it was prepared with, and stay so until the end of
+    the transaction.
+    """
+    row = await connection.fetchrow("select version, generation from rolled for share")
+    assert row is not None
+    return (row["version"], row["generation"]) == (prepared.version, prepared.generation)
 
 
 @contextmanager
@@ -186,13 +206,16 @@ async def intern_series(pool: Pool, numbers: Numbers, keys: Iterable[SeriesKey])
     names = [name for name, _ in fresh]
     labels = [msgspec.json.encode(labels).decode() for _, labels in fresh]
     await pool.execute(
-        "insert into series (measure, labels)"
-        " select t.measure, array(select json_array_elements_text(t.labels::json))"
+        "insert into series (measure, labels, stand)"
+        " select t.measure, array(select json_array_elements_text(t.labels::json)), $3"
         " from unnest($1::text[], $2::text[]) as t(measure, labels) order by 1, 2"
         " on conflict do nothing",
-        names, labels,
+        names, labels, numbers.stand,
     )  # fmt: skip
-    rows = await pool.fetch("select no, measure, labels from series where measure = any($1)", names)
+    rows = await pool.fetch(
+        "select no, measure, labels from series where measure = any($1) and stand = $2",
+        names, numbers.stand,
+    )  # fmt: skip
     numbers.series |= {(row["measure"], tuple(row["labels"])): row["no"] for row in rows}
 
 

@@ -90,7 +90,8 @@ async def pick(connection: Connection, figures: Sequence[Figure], where: Where) 
     ]
     names = {term.measure.name for _, _, term, _ in terms}
     rows = await connection.fetch(
-        "select no, measure, labels from series where measure = any($1)", list(names)
+        "select no, measure, labels from series where measure = any($1) and stand = 'live'",
+        list(names),
     )
     found = []
     for index, side, term, balance in terms:

@@ -96,6 +96,17 @@ class Recounter:
         balance = any(balance for _, balance, _ in self.terms)
         return BEGINNING if balance else self.period.first
 
+    async def at_hand(self, connection: Connection) -> None:
+        """Refuses where events of these days may lie in a month that is in a file."""
+        rows = await connection.fetch(
+            "select to_char(month, 'YYYY-MM') from detached_month"
+            " where first_day <= $2 and last_day >= $1 order by month",
+            self.first, self.period.last,
+        )  # fmt: skip
+        if rows:
+            months = ", ".join(row[0] for row in rows)
+            raise Refused("events_in_files", field="period", months=months)
+
     def facts(self, row: Any) -> list[Counted]:
         """What an archived event adds to the figure."""
         recorded = Recorded(
