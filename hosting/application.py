@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hosting import contract
+from hosting import contract, proof_routes
 from hosting.compose import RoleName
 from shared import http, problems
 from shared.runtime import Runtime
@@ -33,7 +33,7 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
         Route("/metrics", _metrics),
     ]
     if role in {"api", "all"}:
-        for make in rt.service.routers:
+        for make in (proof_routes.router, *rt.service.routers):
             app.include_router(make(rt))
         document = contract.openapi(name)
         app.openapi = lambda: document  # type: ignore[method-assign]

@@ -12,15 +12,18 @@ import contextlib
 import gc
 import signal
 import sys
+from pathlib import Path
 from socket import socket
 
 import asyncpg
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from evidence.note import Signer
 from hosting import after_restore, parked
 from hosting.application import application
 from hosting.compose import RoleName, running
+from hosting.export_log import export
 from shared import observe, views
 from shared.config import settings
 from shared.kernel import Service
@@ -61,6 +64,11 @@ def main(service: Service) -> None:
     rebuild.add_argument("view", choices=sorted(view.name for view in service.views()))
     parked.add(commands)
     after_restore.add(commands)
+    export = commands.add_parser("export-log", help="导出日志供验证 · writes the log for verify.py")
+    export.add_argument("file", type=Path)
+    key = commands.add_parser("signing-key", help="生成签名密钥 · makes the key that signs the log")
+    key.add_argument("file", type=Path)
+    key.add_argument("name", help="日志的名称，如 example.cn/procurement · what the log is called")
     given = parser.parse_args()
     if given.command == "parked":
         sys.exit(asyncio.run(parked.run(given)))
@@ -68,6 +76,10 @@ def main(service: Service) -> None:
         sys.exit(asyncio.run(after_restore.run(service, given)))
     elif given.command == "rebuild":
         asyncio.run(_rebuild(service, given.view))
+    elif given.command == "export-log":
+        asyncio.run(_export(given.file))
+    elif given.command == "signing-key":
+        sys.stdout.write(f"{Signer.kept(given.file, given.name).public()}\n")
     else:
         _run(service, given.command or "all")
 
@@ -79,6 +91,14 @@ def _run(service: Service, role: RoleName) -> None:
     gc.set_threshold(100_000, 20, 20)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
+
+
+async def _export(path: Path) -> None:
+    connection = await asyncpg.connect(settings().database)
+    try:
+        sys.stdout.write(f"{path}: {await export(connection, path)}\n")
+    finally:
+        await connection.close()
 
 
 async def _rebuild(service: Service, name: str) -> None:

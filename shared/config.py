@@ -35,6 +35,10 @@ class Settings(BaseSettings):
     posts_age_s_max: float = 120.0
     """Beyond this age of the local copy of posts, weighty commands are refused."""
     clock_skew_s: float = 60.0
+    signing_key_file: str = ""
+    """Where the key is that signs checkpoints of the log; without one nothing is signed."""
+    log_check_s: float = 2.0
+    """So often 512 old events are held against the tree."""
     trace_share: float = 0.05
     log_level: str = "INFO"
 

@@ -12,3 +12,4 @@ class Lock(IntEnum):
     RELAY = 7002
     TIMERS = 7003
     ARCHIVE = 7004
+    PROOFS = 7005
