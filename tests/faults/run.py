@@ -26,10 +26,13 @@ from tests.faults.messages import MESSAGES
 from tests.faults.restores import RESTORES
 from tests.faults.rivals import RIVALS
 from tests.faults.scene import Fault, Scene
+from tests.faults.tampering import TAMPERING
 
 FAULTS: dict[str, Fault] = {
     fault.code: fault
-    for fault in sorted((*BREAKS, *MESSAGES, *RIVALS, *RESTORES), key=lambda one: int(one.code[1:]))
+    for fault in sorted(
+        (*BREAKS, *MESSAGES, *RIVALS, *RESTORES, *TAMPERING), key=lambda one: int(one.code[1:])
+    )
 }
 """Every fault that is there, by its number in the matrix (docs/reliability.md)."""
 
