@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from contracts.discovery import refusals
 from contracts.schemas import REF, command_schemas, row_schemas
-from hosting import feed
+from hosting.application import HOSTED
 from shared.config import Settings
 from shared.http import BATCH_MAX, TOGETHER_MAX
 from shared.kernel import Decision, Service, ViewOf
@@ -90,7 +90,7 @@ def _own_routes(service: Service, words: Words) -> dict[str, Any]:
         tokens=nothing, words=words,
     )  # fmt: skip
     app = FastAPI(title=service.name)
-    for make in (*service.routers, feed.router):
+    for make in (*HOSTED, *service.routers):
         app.include_router(make(rt))
     document = app.openapi()
     for path in document["paths"].values():

@@ -14,10 +14,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hosting import contract, feed
+from hosting import contract, feed, proof_routes
 from hosting.compose import RoleName
 from shared import http, problems
 from shared.runtime import Runtime
+
+HOSTED = (feed.router, proof_routes.router)
+"""The routes that every service has beyond its declarations."""
 
 
 def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
@@ -33,9 +36,8 @@ def application(rt: Runtime, role: RoleName = "all") -> FastAPI:
         Route("/metrics", _metrics),
     ]
     if role in {"api", "all"}:
-        for make in rt.service.routers:
+        for make in (*HOSTED, *rt.service.routers):
             app.include_router(make(rt))
-        app.include_router(feed.router(rt))
         document = contract.openapi(name)
         app.openapi = lambda: document  # type: ignore[method-assign]
         events = JSONResponse(contract.asyncapi(name, rt.settings.topic(name)))

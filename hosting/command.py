@@ -13,14 +13,18 @@ import gc
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from socket import socket
 
+import asyncpg
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 
+from evidence.note import Signer
 from hosting import after_restore, operate, parked
 from hosting.application import application
 from hosting.compose import RoleName, running
+from hosting.export_log import export
 from shared import observe
 from shared.config import settings
 from shared.kernel import Service
@@ -64,14 +68,24 @@ def main(
     operate.add(commands, service, rebuilds or {}, detaches=detaches)
     parked.add(commands)
     after_restore.add(commands)
+    log = commands.add_parser("export-log", help="导出日志供验证 · writes the log for verify.py")
+    log.add_argument("file", type=Path)
+    key = commands.add_parser("signing-key", help="生成签名密钥 · makes the key that signs the log")
+    key.add_argument("file", type=Path)
+    key.add_argument("name", help="日志的名称，如 example.cn/procurement · what the log is called")
     given = parser.parse_args()
     if given.command == "parked":
         sys.exit(asyncio.run(parked.run(given)))
     elif given.command == "after-restore":
         sys.exit(asyncio.run(after_restore.run(service, given)))
+    elif given.command == "export-log":
+        asyncio.run(_export(given.file))
+    elif given.command == "signing-key":
+        sys.stdout.write(f"{Signer.kept(given.file, given.name).public()}\n")
     elif "task" in given:
         sys.exit(operate.run(given.task, given))
-    _run(service, given.command or "all")
+    else:
+        _run(service, given.command or "all")
 
 
 def _run(service: Service, role: RoleName) -> None:
@@ -81,3 +95,11 @@ def _run(service: Service, role: RoleName) -> None:
     gc.set_threshold(100_000, 20, 20)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
+
+
+async def _export(path: Path) -> None:
+    connection = await asyncpg.connect(settings().database)
+    try:
+        sys.stdout.write(f"{path}: {await export(connection, path)}\n")
+    finally:
+        await connection.close()

@@ -18,6 +18,8 @@ import asyncpg
 
 from hosting import rebuild, restored
 from hosting.feed import Feeds
+from hosting.proof_check import ProofCheck
+from hosting.proofs import Proofs, signer_of
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store
 from shared.access import Tokens
@@ -118,6 +120,9 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         observe.log.critical("log_behind_kafka", events=behind)
     relay = Relay(service.name, rt.pool, config)
     timers = Timers(rt.pool, partial(fire, rt))
+    proofs = Proofs(service.name, rt.pool, signer_of(config.signing_key_file))
+    if proofs.signer is None:
+        observe.log.warning("log_not_signed", error="HOUQIN_SIGNING_KEY_FILE names no key")
     rt.writer.on_commit += [relay.wake, timers.wake]
     rt.consumers.append(directory_consumer(rt.pool, config))
     if reactions.by_type:
@@ -129,13 +134,15 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         stack.push_async_callback(feeds.close)
         for consumer in rt.consumers:
             consumer.feed = feeds.page
-    for worker in (relay, timers, *rt.consumers):
+    for worker in (relay, proofs, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
     _every(rt, 5, Watch(rt, relay).look, "not_measured")
     if behind:
         _every(rt, 1, partial(_await_opening, rt, relay), "opening_not_seen")
+    check = ProofCheck(service.name, rt.pool)
+    _every(rt, config.log_check_s, partial(_check_if_leading, proofs, check), "log_not_checked")
 
 
 async def fire(rt: Runtime, stream: UUID, name: str) -> bool:
@@ -171,3 +178,8 @@ async def _add_partitions(rt: Runtime) -> None:
     """The next month's partition exists before the month does."""
     async with rt.pool.acquire() as connection:
         await store.add_partitions(connection, datetime.now(UTC).date())
+
+
+async def _check_if_leading(proofs: Proofs, check: ProofCheck) -> None:
+    if proofs.leading:
+        await check.look()

@@ -16,7 +16,7 @@ from shared.relay import Relay
 from shared.runtime import Runtime
 
 UNSENT_MAX = 100_000
-"""Up to so many unsent events are counted: more are as bad, and counting them is work, too."""
+"""Up to so many waiting events are counted: more are as bad, and counting them is work, too."""
 
 HORIZON_AGE = Gauge(
     "houqin_log_horizon_age_seconds",
@@ -33,6 +33,8 @@ RELAY_LEADING = Gauge(
 RELAY_HALTED = Gauge(
     "houqin_relay_halted", "1 if the log's order is broken and nothing is sent", ["service"]
 )
+TREE_SIZE = Gauge("houqin_tree_size", "Leaves of the tree over the log", ["service"])
+TREE_LAG = Gauge("houqin_tree_lag_events", "Events in the log not yet in its tree", ["service"])
 CONSUMER_LAG = Gauge(
     "houqin_consumer_lag_events", "Events in Kafka not yet applied", ["service", "consumer"]
 )
@@ -86,7 +88,13 @@ select (
 ) as horizon_age,
 count(unsent.recorded_at) as unsent,
 coalesce(extract(epoch from now() - min(unsent.recorded_at)), 0)::float8 as unsent_age,
-(select coalesce(greatest(extract(epoch from now() - min(at)), 0), 0)::float8 from due) as due_age
+(select coalesce(greatest(extract(epoch from now() - min(at)), 0), 0)::float8 from due) as due_age,
+(select size from log_tree) as tree_size,
+(select count(*) from (
+    select from event, log_tree tree
+    where (event.epoch, event.tx, event.seq) > (tree.epoch, tree.tx, tree.seq)
+    limit {UNSENT_MAX}
+) as unproved) as unproved
 from (
     select event.recorded_at from event, relay
     where (event.epoch, event.tx, event.seq) > (relay.epoch, relay.tx, relay.seq)
@@ -122,6 +130,8 @@ class Watch:
         RELAY_HALTED.labels(name).set(bool(self.relay.halted))
         RELAY_LAG.labels(name).set(log["unsent"])
         RELAY_LAG_SECONDS.labels(name).set(log["unsent_age"])
+        TREE_SIZE.labels(name).set(log["tree_size"])
+        TREE_LAG.labels(name).set(log["unproved"])
         self._consumers(name, await self.rt.pool.fetch(_PARKED))
 
     def _consumers(self, name: str, rows: Sequence[Any]) -> None:

@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     feed_key: str = ""
     """What services show each other to read a whole feed; empty: nobody reads one so."""
     clock_skew_s: float = 60.0
+    signing_key_file: str = ""
+    """Where the key is that signs checkpoints of the log; without one nothing is signed."""
+    log_check_s: float = 2.0
+    """So often 512 old events are held against the tree."""
     trace_share: float = 0.05
     log_level: str = "INFO"
 

@@ -13,3 +13,4 @@ class Lock(IntEnum):
     TIMERS = 7003
     ARCHIVE = 7004
     REBUILD = 7005
+    PROOFS = 7006

@@ -21,8 +21,11 @@ import msgspec
 import pytest
 
 from contracts.__main__ import access
+from evidence.note import Signer
+from hosting import proof_store
 from hosting.application import application
 from hosting.compose import running
+from hosting.proofs import Proofs
 from services.organisation.unit import units
 from shared import observe
 from shared.config import Settings
@@ -84,6 +87,7 @@ class Asking:
 
     def __init__(self, service: Service, pool: Pool, app: Any) -> None:
         self.service, self.pool, self.app = service, pool, app
+        self.event = ""
         self.base = f"/{service.name}"
         self._gate = asyncio.Semaphore(TOGETHER)
 
@@ -120,7 +124,9 @@ class Asking:
         async with self._gate:
             await self.app(scope, receive, send)
         body = b"".join(message.get("body", b"") for message in sent)
-        return sent[0]["status"], None if gone.is_set() else msgspec.json.decode(body)
+        lines = b"ndjson" in dict(sent[0]["headers"])[b"content-type"]
+        answer = None if gone.is_set() or lines else msgspec.json.decode(body)
+        return sent[0]["status"], answer
 
 
 @cache
@@ -158,8 +164,23 @@ async def asking(
                 wanted = {decision.at or "" for decision in aggregate.decisions.values()} | {""}
                 for at in sorted(wanted):
                     await rt.writer.write(connection, [placed(aggregate, at).decided()], Fresh())
-        app = application(rt, "api")
-        yield Asking(service, pool, app)
+        asking = Asking(service, pool, application(rt, "api"))
+        asking.event = await proved(service, pool)
+        yield asking
+
+
+async def proved(service: Service, pool: Pool) -> str:
+    """Takes the log into its tree; the position of an event of the school's own."""
+    signer = Signer.made(f"example.cn/{service.name}")
+    proofs = Proofs(service.name, pool, signer)
+    async with pool.acquire() as connection:
+        await proof_store.append(connection, proofs.tree, await proofs.begin(connection), 1_000)
+        await proofs.sign(connection, signer)
+        row = await connection.fetchrow(
+            "select epoch, tx, seq from event where organisation = $1 limit 1", SCHOOL
+        )
+    assert row is not None
+    return proof_store.position_of(row)
 
 
 def routed(service: Service) -> list[Decision]:
@@ -330,7 +351,8 @@ async def test_every_other_route_wants_a_token(asking: Asking) -> None:
         for path, method in paths_of(asking.app.routes)
         if path not in declared | OPEN_TO_ALL
     }
-    public = {(f"{base}/{page}", "GET") for page in ("openapi.json", "events")}
+    pages = ("openapi.json", "events", "log/checkpoint", "log/keys", "log/proofs/consistency")
+    public = {(f"{base}/{page}", "GET") for page in pages}
     public |= {
         (page, "GET")
         for page in ("/docs", "/redoc", "/docs/oauth2-redirect", "/static-offline-docs")
@@ -339,22 +361,24 @@ async def test_every_other_route_wants_a_token(asking: Asking) -> None:
     own = {(path, "GET") for path in own_routes(asking.service)}
     assert others - public == guarded | own, "the table has exactly the routes that there are"
     for path, method in sorted(guarded | own):
-        status, _ = await asking.status("", method, filled(path), b"{}")
+        status, _ = await asking.status("", method, filled(path, asking), b"{}")
         assert status == 401, path
 
 
-def filled(path: str) -> str:
-    """A path with something in it, and what a figure is asked for."""
+def filled(path: str, asking: Asking) -> str:
+    """A path with something in it, and what a figure or a proof is asked for."""
     path = path.replace("{measure}", "assets.repairs_done")
-    return f"{path}?unit={SCHOOL}&period=2026-09&measures=assets.repairs_done"
+    wanted = f"unit={SCHOOL}&period=2026-09&measures=assets.repairs_done&event={asking.event}"
+    return f"{path}?{wanted}"
 
 
 async def test_a_services_own_routes(asking: Asking) -> None:
     """`unit`: the place that is asked about counts; `any`: a post anywhere; `all`: who signs in."""
     wrong: list[str] = []
     for path, (at, allowed) in own_routes(asking.service).items():
-        asked = [asking.status(person, "GET", filled(path)) for _, _, person in PEOPLE]
-        *told, unknown = await outcomes([*asked, asking.status("nobody", "GET", filled(path))])
+        full = filled(path, asking)
+        asked = [asking.status(person, "GET", full) for _, _, person in PEOPLE]
+        *told, unknown = await outcomes([*asked, asking.status("nobody", "GET", full)])
         for (role, place, _), (status, _) in zip(PEOPLE, told, strict=True):
             may = role in allowed and (at != "unit" or place in ABOVE)
             if status != (200 if may else 403):

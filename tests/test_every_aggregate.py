@@ -296,13 +296,15 @@ def test_sizes() -> None:
     """Functions up to 70 lines, modules up to 400, and the kernel stays small."""
     long: list[str] = []
     total = 0
-    for folder in ("shared", "hosting", "services", "deploy", "contracts"):
+    for folder in ("shared", "hosting", "evidence", "services", "deploy", "contracts"):
         for path in (ROOT / folder).rglob("*.py"):
             source = path.read_text("utf-8")
             tree = ast.parse(source)
             if folder == "shared":
                 total += code_lines(source, tree)
-            if len(source.splitlines()) > 400:
+            # The verifier is one file, so that it can be copied to another machine.
+            lines_max = 750 if path.name == "verify.py" else 400
+            if len(source.splitlines()) > lines_max:
                 long.append(f"{path.relative_to(ROOT)}: {len(source.splitlines())} lines")
             for node in ast.walk(tree):
                 if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -330,7 +332,9 @@ def test_shipped_files_name_no_machine_and_no_registry() -> None:
     """Lock files hold names, versions and hashes; nothing names a folder of some machine."""
     for path in [*ROOT.glob("requirements/*"), *ROOT.glob("deploy/local/*.lock")]:
         assert not re.search(r"https?://", path.read_text("utf-8")), path
-    for folder in ("shared", "hosting", "services", "deploy", "examples", "docs", "contracts"):
+    for folder in (
+        "shared", "hosting", "evidence", "services", "deploy", "examples", "docs", "contracts"
+    ):  # fmt: skip
         for path in (ROOT / folder).rglob("*.*"):
             if path.suffix in {".py", ".toml", ".yaml", ".md", ".json"}:
                 assert str(ROOT) not in path.read_text("utf-8"), path

@@ -31,6 +31,7 @@ from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from deploy.local.process import Process, StartFailed, end_leftover, follow, together
+from evidence.note import Signer
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".run"
@@ -309,6 +310,10 @@ class Stack:
         }
         if name in self.dsns:
             own["HOUQIN_DATABASE"] = self.dsns[name]
+        if name not in PORTAL:
+            key = state / "signing.key"
+            Signer.kept(key, f"{self.folder.name}.localhost/{name}")
+            own["HOUQIN_SIGNING_KEY_FILE"] = str(key)
         return {**os.environ, **own, **self.env}
 
     def _common(self) -> dict[str, str]:

@@ -21,7 +21,6 @@ from fastapi.sse import format_sse_event
 
 from services.reporting.alert import alerts
 from services.reporting.alert.views import alert_list
-from services.reporting.figure_routes import refusing, routing
 from services.reporting.reader import Reader
 from shared import observe
 from shared.access import scope_of
@@ -29,6 +28,7 @@ from shared.envelope import Position, position_of
 from shared.kernel import ViewOf
 from shared.organisation import READERS
 from shared.problems import Problem
+from shared.routing import refusing, routing
 from shared.runtime import Runtime
 from shared.views import row_of
 

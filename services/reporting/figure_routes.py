@@ -5,13 +5,10 @@ Every answer says how far the figures have got, and every number links to what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from services.reporting import answers
@@ -26,7 +23,7 @@ from services.reporting.reader import Reader
 from services.reporting.showing import Show, days_of
 from shared.kernel import Refused
 from shared.organisation import Level, Unit
-from shared.problems import Problem, answering
+from shared.routing import refusing, routing
 from shared.runtime import Runtime
 
 EVENTS_MAX = 500_000
@@ -48,30 +45,6 @@ type PeriodParameter = Annotated[
     ),
 ]
 type DimsParameter = Annotated[str, Query(description="维度 · kind:lamp,kind:valve,fund:canteen")]
-
-
-def routing(rt: Runtime) -> type[APIRoute]:
-    """Routes whose refusals are problem answers, measured and traced like all others."""
-
-    class Answering(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            original = super().get_route_handler()
-
-            async def handle(request: Request) -> Response:
-                try:
-                    return await original(request)
-                except RequestValidationError as error:
-                    field = str(error.errors()[0]["loc"][-1])
-                    raise Problem("filter_malformed", field=field) from error
-
-            return answering(rt.service.name, rt.words, handle, self.name)  # type: ignore[return-value]
-
-    return Answering
-
-
-def refusing(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    """What routes say that they refuse with; the contract has the status and words of each slug."""
-    return {"default": {"x-refusals": slugs}}
 
 
 REFUSALS = (

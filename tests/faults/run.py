@@ -27,11 +27,13 @@ from tests.faults.rebuilds import REBUILDS
 from tests.faults.restores import RESTORES
 from tests.faults.rivals import RIVALS
 from tests.faults.scene import Fault, Scene
+from tests.faults.tampering import TAMPERING
 
 FAULTS: dict[str, Fault] = {
     fault.code: fault
     for fault in sorted(
-        (*BREAKS, *MESSAGES, *REBUILDS, *RIVALS, *RESTORES), key=lambda one: int(one.code[1:])
+        (*BREAKS, *MESSAGES, *REBUILDS, *RIVALS, *RESTORES, *TAMPERING),
+        key=lambda one: int(one.code[1:]),
     )
 }
 """Every fault that is there, by its number in the matrix (docs/reliability.md)."""

@@ -43,6 +43,7 @@ ROUNDS = (
     ("F14", "reporting figures"),
     ("F14", "assets asset_ledger"),
     ("F15", "assets"),
+    ("F17", "every"),
 )
 
 
