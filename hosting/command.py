@@ -20,7 +20,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from hosting import after_restore, parked
 from hosting.application import application
-from hosting.compose import RoleName, running
+from hosting.compose import RoleName, running, vault_of
 from shared import observe, views
 from shared.config import settings
 from shared.kernel import Service
@@ -83,9 +83,11 @@ def _run(service: Service, role: RoleName) -> None:
 
 async def _rebuild(service: Service, name: str) -> None:
     view = next(view for view in service.views() if view.name == name)
+    config = settings()
     async with (
-        asyncpg.create_pool(settings().database, min_size=1, max_size=2) as pool,
+        asyncpg.create_pool(config.database, min_size=1, max_size=2) as pool,
+        vault_of(service, config) as keys,
         pool.acquire() as connection,
         connection.transaction(),
     ):
-        sys.stdout.write(f"{name}: {await views.rebuild(connection, view)}\n")
+        sys.stdout.write(f"{name}: {await views.rebuild(connection, view, keys)}\n")

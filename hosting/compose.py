@@ -18,6 +18,8 @@ import asyncpg
 
 from hosting import restored
 from hosting.watch import DIRECTORY_AGE, Watch
+from sealing import secret_file, vault
+from sealing.vault import Vault
 from shared import observe, store, views
 from shared.access import Tokens
 from shared.config import Settings
@@ -27,6 +29,7 @@ from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.kernel import Service
 from shared.locks import Lock
+from shared.personal import is_personal
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics
 from shared.runtime import Runtime
@@ -46,18 +49,21 @@ async def running(
     service: Service, config: Settings, role: RoleName = "all"
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
-    async with asyncpg.create_pool(
-        config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
-        init=SameServer(),
-    ) as pool:  # fmt: skip
-        await prepare_database(service, pool)
+    async with (
+        asyncpg.create_pool(
+            config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
+            init=SameServer(),
+        ) as pool,
+        vault_of(service, config) as keys,
+    ):  # fmt: skip
+        await prepare_database(service, pool, keys)
         directory = Directory(pool, service.name, config.administrator_subjects())
         await directory.refresh()
-        writer = Writer(service, pool, directory, config)
+        writer = Writer(service, pool, directory, config, keys)
         await writer.start()
         rt = Runtime(
             service=service, settings=config, pool=pool, directory=directory, writer=writer,
-            tokens=Tokens(config), words=words_of(service.name),
+            tokens=Tokens(config), words=words_of(service.name), vault=keys,
         )  # fmt: skip
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(writer.stop)
@@ -98,13 +104,30 @@ class SameServer:
             raise asyncpg.InterfaceError("the database was restored: this process must end")
 
 
-async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+@asynccontextmanager
+async def vault_of(service: Service, config: Settings) -> AsyncIterator[Vault | None]:
+    """The keys of personal data, or None where there are neither; RuntimeError if they are needed
+    and nobody says where they are.
+    """
+    if not (config.keys and config.secrets):
+        if any(map(is_personal, service.aggregates)):
+            raise RuntimeError(f"{service.name}: HOUQIN_KEYS and HOUQIN_SECRETS are not set")
+        yield None
+        return
+    secrets = secret_file.read(Path(config.secrets))
+    async with vault.opened(config.keys, secrets, config.sealing, config.key_life_s) as made:
+        yield made
+
+
+async def prepare_database(
+    service: Service, pool: asyncpg.Pool[asyncpg.Record], keys: Vault | None = None
+) -> None:
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
     await store.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
-        await views.prepare(connection, service.views())
+        await views.prepare(connection, service.views(), keys)
 
 
 async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:

@@ -19,6 +19,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from sealing.vault import Vault
+from shared import personal
 from shared.kernel import Refused, View, ViewOf
 from shared.signature import hints_of, without_none
 from shared.store import Connection, Part, Stream, fold
@@ -61,7 +63,9 @@ def shape(view: ViewOf) -> str:
     return hashlib.sha256((text + repr(columns(view))).encode()).hexdigest()
 
 
-async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
+async def prepare(
+    connection: Connection, views: Sequence[ViewOf], vault: Vault | None = None
+) -> None:
     """Makes missing view tables, and builds anew those whose shape has changed. Inside the
     migration's transaction, so that no command runs between.
     """
@@ -69,7 +73,7 @@ async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
     for view in views:
         if known.get(view.name) != shape(view):
             await _create(connection, view)
-            await rebuild(connection, view)
+            await rebuild(connection, view, vault)
 
 
 async def _create(connection: Connection, view: ViewOf) -> None:
@@ -97,14 +101,14 @@ async def _create(connection: Connection, view: ViewOf) -> None:
     )
 
 
-async def rebuild(connection: Connection, view: ViewOf) -> int:
+async def rebuild(connection: Connection, view: ViewOf, vault: Vault | None = None) -> int:
     """Folds every stream of the view's aggregate again and writes its rows; returns how many."""
     aggregates, total = {view.aggregate.name: view.aggregate}, 0
     heads = await connection.cursor(
         "select stream from head where aggregate = $1", view.aggregate.name
     )
     while ids := [row[0] for row in await heads.fetch(1000)]:
-        streams = await fold(connection, aggregates, ids)
+        streams = await fold(connection, aggregates, ids, vault)
         for part in parts(view, list(streams.values())):
             marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
             await connection.execute(part.sql.format(*marks), *part.arguments)
@@ -160,7 +164,9 @@ def parts(view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now) -> l
     ]
     made: list[Part] = []
     if rows:
-        made.append(Part(_upsert(view), (msgspec.json.encode(rows).decode(),)))
+        # A column not declared personal takes nothing that is.
+        hook = personal.record_of if personal.marks_of(view.row) else None
+        made.append(Part(_upsert(view), (msgspec.json.encode(rows, enc_hook=hook).decode(),)))
     if view.many or len(rows) < len(streams):
         ids = [stream.id for stream in streams]
         made.append(

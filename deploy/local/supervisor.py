@@ -30,11 +30,14 @@ from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from deploy.local.process import Process, StartFailed, end_leftover, follow, together
+from sealing import secret_file
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".run"
 SERVICES = ("organisation", "procurement", "assets", "safety", "nutrition", "reporting", "portal")
-DATABASES = (*SERVICES, "integration")
+KEYS = "keys"
+"""The database of data keys; the file that wraps them lies beside the data, for its owner alone."""
+DATABASES = (*SERVICES, "integration", KEYS)
 PORTAL = {"provider": "provider", "portal": "web"}
 """What the portal's package runs as: each a process of its own, with its command."""
 ACCOUNTS = Path(__file__).with_name("accounts.toml")
@@ -77,6 +80,7 @@ class Stack:
         self.env, self.kafka_brokers, self.verbose = dict(env or {}), kafka_brokers, verbose
         self.urls: dict[str, str] = {}
         self.dsns: dict[str, str] = {}
+        self.secrets = self.folder / "keys.secret"
         self.kafka = ""
         self._progress = progress
         self._parts: dict[str, Part] = {}
@@ -218,6 +222,7 @@ class Stack:
         assert self._postgres is not None
         begun = time.monotonic()
         process = await self._postgres.start()
+        secret_file.make(self.secrets)
         self.dsns = {name: self._postgres.dsn(name) for name in self._postgres.databases}
         self._adopt(Part(process, self._postgres.ready), begun)
         if self.backup is not None:
@@ -303,7 +308,10 @@ class Stack:
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
             "HOUQIN_SERVICES": " ".join(services),
+            "HOUQIN_SECRETS": str(self.secrets),
         }
+        if KEYS in self.dsns:
+            own["HOUQIN_KEYS"] = self.dsns[KEYS]
         if name in self.dsns:
             own["HOUQIN_DATABASE"] = self.dsns[name]
         return {**os.environ, **own, **self.env}

@@ -16,6 +16,7 @@ from services.reporting.measure import Derived, Figure, Measure, Ratio
 from services.reporting.period import Period
 from services.reporting.reader import Reader
 from shared.organisation import Unit
+from shared.personal import veiled
 from shared.runtime import Runtime
 from shared.words import Word, words_of
 
@@ -128,7 +129,7 @@ class Show:
             words=_words(words), stream=row["stream"], version=row["version"],
             organisation=self.reader.where(row["organisation"]), actor=row["actor"],
             occurred_at=row["occurred_at"], recorded_at=row["recorded_at"], day=row["day"],
-            data=msgspec.json.decode(row["data"]), facts=facts,
+            data=veiled(msgspec.json.decode(row["data"])), facts=facts,
         )  # fmt: skip
 
 
