@@ -150,6 +150,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
+    for make_chore in service.chores:
+        _every(rt, 1, make_chore(rt), "chore_not_done")
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
     _every(rt, 5, Watch(rt, relay).look, "not_measured")
     if behind:

@@ -144,14 +144,16 @@ class Vault:
                 self._known.popitem(last=False)
         return found
 
-    async def destroy(self, subject: Subject) -> list[Destroyed]:
-        """Destroys the subject's key; returns every key of it that ever was, all destroyed now."""
-        hashed = self._hash(subject)
-        await self._destroy("subject = $1", hashed)
+    async def destroy(self, id_: UUID) -> list[Destroyed]:
+        """Destroys the key of whomever that key is or was; returns every key that they ever had,
+        all destroyed now.
+        """
+        theirs = "subject = (select subject from data_key where id = $1)"
+        await self._destroy(theirs, id_)
         rows = await self.pool.fetch(
-            "select * from data_key where subject = $1 order by made_at, id", hashed
+            f"select * from data_key where {theirs} and wrapped is null order by made_at, id", id_
         )
-        return [_destroyed(row) for row in rows if row["wrapped"] is None]
+        return [_destroyed(row) for row in rows]
 
     async def destroy_again(self, ids: Sequence[UUID]) -> int:
         """Destroys keys that a restored back-up has brought back; returns how many there were."""

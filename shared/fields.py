@@ -100,8 +100,8 @@ type Moment = AwareDatetime
 def personal(of: str | None = None) -> msgspec.Meta:
     """Marks a text of an event or row as somebody's own, so that it is kept sealed.
 
-    `reason: Annotated[str, personal("person")]` is kept under the key of whom it concerns: the person that the field `of` beside it
-    names, else the stream; destroying that key erases it everywhere.
+    `reason: Annotated[str, personal("person")]` concerns whom the field `person` beside it names
+    (without one: the stream). Destroying the key of that subject erases it everywhere.
     """
     return msgspec.Meta(
         extra={"personal": of or ""}, extra_json_schema={"x-personal": of or "stream"}

@@ -131,9 +131,14 @@ def _bound(key: UUID, stream: UUID, place: str) -> bytes:
     return key.bytes + stream.bytes + place.encode()
 
 
-async def keys_in(vault: Vault | None, kept: Iterable[bytes]) -> Keys:
+def key_ids(data: bytes) -> set[UUID]:
+    """The keys that some bytes are sealed with."""
+    return {UUID(hex=found.decode()) for found in _KEY_IDS.findall(data)}
+
+
+async def keys_in(vault: Vault | None, data: Iterable[bytes]) -> Keys:
     """The keys that open what is sealed in some bytes, in one round trip at most."""
-    ids = {UUID(hex=found.decode()) for one in kept for found in _KEY_IDS.findall(one)}
+    ids = set[UUID]().union(*map(key_ids, data))
     return await _known(vault).keys(ids) if ids else {}
 
 
