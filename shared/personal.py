@@ -121,10 +121,13 @@ async def seal_all(vault: Vault | None, values: Iterable[tuple[UUID, Sequence[Pr
     keys = await _known(vault).keys_for({one.subject for _, one in flat if one.subject})
     for stream, one in flat:
         assert one.subject is not None, "only what is not sealed yet is"
-        key = keys[one.subject]
-        sealed = seal(key.algorithm, key.secret, one.encode(), _bound(key.id, stream, one.place))
-        text = base64.urlsafe_b64encode(sealed).decode()
-        one.record = f"{_PREFIX}{key.id.hex}:{one.place}:{text}"
+        one.record = sealed(one, one.place, stream, keys[one.subject])
+
+
+def sealed(text: str, place: str, stream: UUID, key: DataKey) -> str:
+    """The record of a value of a stream, in the field `place`."""
+    whole = seal(key.algorithm, key.secret, text.encode(), _bound(key.id, stream, place))
+    return f"{_PREFIX}{key.id.hex}:{place}:{base64.urlsafe_b64encode(whole).decode()}"
 
 
 def _bound(key: UUID, stream: UUID, place: str) -> bytes:
@@ -157,8 +160,8 @@ def unsealed(record: str, stream: UUID, keys: Keys, place: str | None = None) ->
     key = keys[id_]
     if key is None:
         return Private(erased(id_), None, made_for, record)
-    sealed = base64.urlsafe_b64decode(found[3])
-    text = unseal(key.algorithm, key.secret, sealed, _bound(id_, stream, made_for))
+    whole = base64.urlsafe_b64decode(found[3])
+    text = unseal(key.algorithm, key.secret, whole, _bound(id_, stream, made_for))
     return Private(text.decode(), None, made_for, record)
 
 
@@ -208,7 +211,7 @@ def clear_of(value: Any) -> str:
 
 def veiled(value: Any) -> Any:
     """JSON in which nothing that is sealed is shown, for those who have no key."""
-    if isinstance(value, str) and _RECORD.fullmatch(value):
+    if isinstance(value, str) and value.startswith(_PREFIX):
         return "（个人信息 personal）"
     if isinstance(value, list):
         return [veiled(one) for one in value]
