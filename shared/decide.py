@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from sealing.record import Private, clear_of, kept, seal_all
 from sealing.vault import Vault
 from shared.directory import Directory
 from shared.fields import business_day
@@ -34,7 +35,7 @@ from shared.kernel import (
     ViewOf,
 )  # fmt: skip
 from shared.organisation import HeldPost, Level, Unit, allowed
-from shared.personal import Private, carries, clear_of, kept, marked, seal_all
+from shared.personal import carries, marked
 from shared.store import EVENT_BYTES_MAX, NewEvent, Stream
 
 SYSTEM = "system"

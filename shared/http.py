@@ -21,6 +21,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sealing import record
 from shared import asked, observe, personal, views
 from shared.access import scope_of
 from shared.decide import Decided, Known, Request, Step
@@ -255,7 +256,7 @@ async def _history(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
         " where stream = $1 order by version",
         request.path_params["id"],
     )
-    keys = await personal.keys_in(rt.vault, (event["data"] for event in events))
+    keys = await record.keys_in(rt.vault, (event["data"] for event in events))
     items = [
         dict(event)
         | {
@@ -308,7 +309,7 @@ def _stream_id(decision: Decision, command: Command, named: UUID | None) -> UUID
 
 
 def _json(body: object, headers: dict[str, str] | None = None) -> Response:
-    content = msgspec.json.encode(body, enc_hook=personal.clear_of)
+    content = msgspec.json.encode(body, enc_hook=record.clear_of)
     return Response(content, 200, headers, "application/json")
 
 

@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from sealing.record import Keys, keys_in
 from sealing.vault import Vault
 from shared import personal
 from shared.kernel import Aggregate, Event, Recorded
@@ -233,7 +234,7 @@ async def fold(
     found: dict[UUID, Stream] = {}
     rows = await connection.fetch(_FOLD, streams, codes)
     sealed = (r["data"] for r in rows if personal.is_personal(aggregates[r["aggregate"]]))
-    keys = await personal.keys_in(vault, sealed)
+    keys = await keys_in(vault, sealed)
     for row in rows:
         id_, aggregate = row["stream"], aggregates[row["aggregate"]]
         if row["snapshot"] is not None:
@@ -254,7 +255,7 @@ def _decoder(event: type[Event]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(event)
 
 
-def decode(aggregate: Aggregate, row: Mapping[str, Any], keys: personal.Keys) -> Event:
+def decode(aggregate: Aggregate, row: Mapping[str, Any], keys: Keys) -> Event:
     """An event from its row of the log, opened; KeyError for a type that the aggregate does not
     know.
     """

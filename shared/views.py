@@ -19,9 +19,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from sealing.record import record_of
 from sealing.vault import Vault
-from shared import personal
 from shared.kernel import Refused, View, ViewOf
+from shared.personal import marks_of
 from shared.signature import hints_of, without_none
 from shared.store import Connection, Part, Stream, fold
 
@@ -165,7 +166,7 @@ def parts(view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now) -> l
     made: list[Part] = []
     if rows:
         # A column not declared personal takes nothing that is.
-        hook = personal.record_of if personal.marks_of(view.row) else None
+        hook = record_of if marks_of(view.row) else None
         made.append(Part(_upsert(view), (msgspec.json.encode(rows, enc_hook=hook).decode(),)))
     if view.many or len(rows) < len(streams):
         ids = [stream.id for stream in streams]

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from sealing.record import kept
 from sealing.vault import Vault
 from shared import store, views
 from shared.config import Settings
@@ -23,7 +24,7 @@ from shared.directory import Directory, own_places
 from shared.envelope import Position
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
-from shared.personal import is_personal, kept
+from shared.personal import is_personal
 from shared.store import Connection, Move, NewKey, Stream
 from shared.timers import due_parts
 from shared.waiting import Answer, Asked, Group, Key, Queue

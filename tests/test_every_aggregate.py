@@ -23,8 +23,9 @@ from contracts.discovery import refusals
 from contracts.openapi import COMMON
 from contracts.schemas import command_schemas
 from sealing.cipher import DataKey, new_secret
+from sealing.record import kept, sealed
 from shared.kernel import Aggregate, Decision, Event, Recorded, Service
-from shared.personal import carries, is_personal, kept, marked, marks_of, sealed
+from shared.personal import carries, is_personal, marked, marks_of
 from shared.problems import STATUS
 from shared.rules import decode, shipped
 from shared.signature import hints_of, members

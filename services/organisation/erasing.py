@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from sealing.record import key_ids
 from sealing.vault import Vault
 from services.organisation.erasure import (
     CertifyErasure,
@@ -24,7 +25,6 @@ from services.organisation.erasure import (
 )
 from shared.decide import SYSTEM, Request, Step
 from shared.observe import log
-from shared.personal import key_ids
 from shared.runtime import Runtime
 
 AGAIN_S = 600.0

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from sealing.record import veiled
 from services.reporting import answers
 from services.reporting.figures import read as stored
 from services.reporting.figures import shape
@@ -16,7 +17,6 @@ from services.reporting.measure import Derived, Figure, Measure, Ratio
 from services.reporting.period import Period
 from services.reporting.reader import Reader
 from shared.organisation import Unit
-from shared.personal import veiled
 from shared.runtime import Runtime
 from shared.words import Word, words_of
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from deploy.local.supervisor import DATABASES, SERVICES
 from sealing import secret_file, vault
-from shared.personal import key_ids
+from sealing.record import key_ids
 from tests.world import World, unit, until
 
 pytestmark = pytest.mark.stack

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealing import record as r
 from sealing.cipher import DataKey, Tampered, new_secret
 from sealing.vault import KeyLost
 from shared import personal as p
@@ -49,11 +50,11 @@ def told(story: str = "病了", **fields: object) -> SomethingTold:
     return SomethingTold(person="wang", story=story, **fields)  # type: ignore[arg-type]
 
 
-def keys_of(values: list[p.Private], algorithm: str = "aes-256-gcm") -> p.Keys:
+def keys_of(values: list[r.Private], algorithm: str = "aes-256-gcm") -> r.Keys:
     """Seals values, each subject with a key of its own; the keys."""
     made = {value.subject: key(algorithm) for value in values}
     for value in values:
-        value.record = p.sealed(value, value.place, STREAM, made[value.subject])
+        value.record = r.sealed(value, value.place, STREAM, made[value.subject])
     return {one.id: one for one in made.values()}
 
 
@@ -70,12 +71,12 @@ def test_an_event_is_kept_sealed_and_opens_as_it_was(
     marked, values = p.marked(event, STREAM, SCHOOL)
     assert marked == event
     keys = keys_of(values, algorithm)
-    data = p.kept(marked)
+    data = r.kept(marked)
     for value in values:
         assert len(value) < 4 or value.encode() not in data
     assert "门口".encode() in data
     assert p.opened(msgspec.json.decode(data, type=SomethingTold), STREAM, keys) == event
-    assert p.key_ids(data) == set(keys)
+    assert r.key_ids(data) == set(keys)
 
 
 def test_each_value_is_about_whom_it_names() -> None:
@@ -90,50 +91,50 @@ def test_each_value_is_about_whom_it_names() -> None:
 
 def test_no_encoder_takes_it_unless_it_is_told_how() -> None:
     marked, values = p.marked(told(), STREAM, SCHOOL)
-    for encode in (msgspec.json.encode, msgspec.msgpack.encode, p.kept):
+    for encode in (msgspec.json.encode, msgspec.msgpack.encode, r.kept):
         with pytest.raises(TypeError):
             encode(marked)
     with pytest.raises(TypeError):
-        p.kept(object())
+        r.kept(object())
     with pytest.raises(TypeError):
-        p.clear_of(object())
+        r.clear_of(object())
     keys_of(values)
-    assert b"sealed:1:" in p.kept(marked)
-    assert "病了" in msgspec.json.encode(marked, enc_hook=p.clear_of).decode()
+    assert b"sealed:1:" in r.kept(marked)
+    assert "病了" in msgspec.json.encode(marked, enc_hook=r.clear_of).decode()
 
 
 def test_a_record_opens_only_in_its_own_stream_and_field() -> None:
     one = key()
-    record, keys = p.sealed("病了", "SomethingTold.story", STREAM, one), {one.id: one}
-    assert p.unsealed(record, STREAM, keys, "SomethingTold.story") == "病了"
+    record, keys = r.sealed("病了", "SomethingTold.story", STREAM, one), {one.id: one}
+    assert r.unsealed(record, STREAM, keys, "SomethingTold.story") == "病了"
     with pytest.raises(Tampered):
-        p.unsealed(record, uuid4(), keys)
+        r.unsealed(record, uuid4(), keys)
     with pytest.raises(Tampered):
-        p.unsealed(record, STREAM, keys, "SomethingTold.case")
+        r.unsealed(record, STREAM, keys, "SomethingTold.case")
     renamed = record.replace("SomethingTold.story", "SomethingTold.case")
     with pytest.raises(Tampered):
-        p.unsealed(renamed, STREAM, keys)
+        r.unsealed(renamed, STREAM, keys)
 
 
 def test_another_subjects_key_does_not_open_it() -> None:
     mine, other = key(), key()
-    record = p.sealed("病了", "SomethingTold.story", STREAM, mine)
+    record = r.sealed("病了", "SomethingTold.story", STREAM, mine)
     moved = record.replace(mine.id.hex, other.id.hex)
     with pytest.raises(Tampered):
-        p.unsealed(moved, STREAM, {other.id: other})
+        r.unsealed(moved, STREAM, {other.id: other})
     posing = DataKey(mine.id, mine.algorithm, other.secret)
     with pytest.raises(Tampered):
-        p.unsealed(record, STREAM, {mine.id: posing})
+        r.unsealed(record, STREAM, {mine.id: posing})
 
 
 @given(st.integers(0, 200), st.characters(codec="ascii"))
 def test_an_altered_record_never_opens_to_another_text(at: int, character: str) -> None:
     one = key()
-    record = p.sealed("病了", "SomethingTold.story", STREAM, one)
+    record = r.sealed("病了", "SomethingTold.story", STREAM, one)
     at %= len(record)
     altered = record[:at] + character + record[at + 1 :]
     try:
-        opened = str(p.unsealed(altered, STREAM, {one.id: one}))
+        opened = str(r.unsealed(altered, STREAM, {one.id: one}))
     except (Tampered, KeyLost, ValueError):
         return
     assert opened in {"病了", altered}
@@ -141,35 +142,35 @@ def test_an_altered_record_never_opens_to_another_text(at: int, character: str) 
 
 def test_erased_is_told_from_lost_and_one_from_another() -> None:
     mine, other = key(), key()
-    records = [p.sealed("x", "SomethingTold.story", STREAM, one) for one in (mine, mine, other)]
+    records = [r.sealed("x", "SomethingTold.story", STREAM, one) for one in (mine, mine, other)]
     gone = {mine.id: None, other.id: None}
-    shown = [p.unsealed(record, STREAM, gone) for record in records]
+    shown = [r.unsealed(record, STREAM, gone) for record in records]
     assert shown[0] == shown[1] != shown[2]
     assert all("已删除" in one and "erased" in one for one in shown)
     assert [one.record for one in shown] == records, "what is kept stays as it is"
     with pytest.raises(KeyLost):
-        p.unsealed(records[0], STREAM, {})
+        r.unsealed(records[0], STREAM, {})
 
 
 def test_what_was_written_before_the_declaration_reads_as_it_is() -> None:
     old = msgspec.json.encode(told("旧"))
     event = p.opened(msgspec.json.decode(old, type=SomethingTold), STREAM, {})
     assert event.story == "旧"
-    assert p.kept(event) == old
+    assert r.kept(event) == old
 
 
 async def test_rows_open_in_place() -> None:
     row = {"id": STREAM, "story": "旧"}
     await p.reveal(None, StoryRow, [row])
     assert row == {"id": STREAM, "story": "旧"}
-    record = p.sealed("新", "SomethingTold.story", STREAM, key())
+    record = r.sealed("新", "SomethingTold.story", STREAM, key())
     with pytest.raises(RuntimeError, match="HOUQIN_KEYS"):
         await p.reveal(None, StoryRow, [{"id": STREAM, "story": record}])
 
 
 def test_whoever_has_no_key_sees_that_there_is_something() -> None:
-    record = p.sealed("病了", "SomethingTold.story", STREAM, key())
-    shown = p.veiled({"a": [record, "open", 1], "b": {"c": record}})
+    record = r.sealed("病了", "SomethingTold.story", STREAM, key())
+    shown = r.veiled({"a": [record, "open", 1], "b": {"c": record}})
     assert "sealed" not in str(shown)
     assert shown["a"][1:] == ["open", 1]
 
