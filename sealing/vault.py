@@ -70,6 +70,10 @@ class KeyLost(LookupError):  # noqa: N818 - says what it is
     """A key that was never destroyed is not there: restore the key database, nothing is erased."""
 
 
+class KeysAway(ConnectionError):  # noqa: N818 - says what it is
+    """The key database does not answer: what is not personal goes on without it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Destroyed:
     """What is left of a key, as a certificate of erasure states it."""
@@ -111,7 +115,7 @@ class Vault:
         fresh = [
             DataKey(uuid4(), self.algorithm, cipher.new_secret(self.algorithm)) for _ in in_order
         ]
-        rows = await self.pool.fetch(
+        rows = await self._fetch(
             "select * from keys_for($1, $2, $3, $4, $5, $6)",
             in_order,
             [key.id for key in fresh],
@@ -134,7 +138,7 @@ class Vault:
             else:
                 asked.append(id_)
         if asked:
-            rows = await self.pool.fetch("select * from data_key where id = any($1)", asked)
+            rows = await self._fetch("select * from data_key where id = any($1)", asked)
             for row in rows:
                 key = None if row["wrapped"] is None else self._unwrap(row)
                 found[row["id"]] = key
@@ -143,6 +147,12 @@ class Vault:
             while len(self._known) > CACHED_MAX:
                 self._known.popitem(last=False)
         return found
+
+    async def _fetch(self, text: str, *values: object) -> list[asyncpg.Record]:
+        try:
+            return list(await self.pool.fetch(text, *values))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise KeysAway("the key database does not answer") from error
 
     async def destroy(self, id_: UUID) -> list[Destroyed]:
         """Destroys the key of whomever that key is or was; returns every key that they ever had,
@@ -227,7 +237,9 @@ async def opened(
     database: str, secrets: Secrets, algorithm: str, life_s: float
 ) -> AsyncIterator[Vault]:
     """A vault on its database, ready to use."""
-    async with asyncpg.create_pool(database, min_size=0, max_size=4, command_timeout=15) as pool:
+    async with asyncpg.create_pool(
+        database, min_size=0, max_size=4, timeout=5, command_timeout=5
+    ) as pool:
         vault = Vault(pool, secrets, algorithm, life_s)
         await vault.prepare()
         yield vault

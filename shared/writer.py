@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from sealing.record import kept
-from sealing.vault import Vault
+from sealing.vault import KeysAway, Vault
 from shared import store, views
 from shared.config import Settings
 from shared.decide import Decided, Decider, Known, Missing, Request, Step, seal
@@ -117,6 +117,8 @@ class Writer:
         except asyncpg.DataError:
             # One of them holds what no column takes (a NUL, a number too large): alone it is found.
             self._again(asked, 1 if len(asked) == 1 else ATTEMPTS, Refused("unstorable"))
+        except KeysAway as error:
+            self._again(asked, 1 if len(asked) == 1 else ATTEMPTS, error)
         except Exception as error:  # noqa: BLE001 - each asker is told; the writer goes on
             for one in asked:
                 one.fail(error)
