@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 
 from sealing.cipher import DataKey, Tampered, seal, unseal
-from sealing.vault import KeyLost, Subject, Vault
+from sealing.vault import Subject, Vault
 
 type Keys = Mapping[UUID, DataKey | None]
 
@@ -77,8 +77,8 @@ async def keys_in(vault: Vault | None, data: Iterable[bytes]) -> Keys:
 
 
 def unsealed(record: str, stream: UUID, keys: Keys, place: str | None = None) -> Private:
-    """A kept value in the clear, or what says that it was erased. Raises `Tampered` for one that
-    does not belong to the stream (and, if given, the place), `KeyLost` if its key is not there.
+    """A kept value in the clear, or what says that it was erased, or its key is lost. Raises
+    `Tampered` for one that does not belong to the stream (and, if given, the place).
     """
     found = _RECORD.fullmatch(record)
     if found is None:  # of a time before the field was declared personal
@@ -86,14 +86,17 @@ def unsealed(record: str, stream: UUID, keys: Keys, place: str | None = None) ->
     id_, made_for = UUID(hex=found[1]), found[2]
     if place not in (None, made_for):
         raise Tampered
-    if id_ not in keys:
-        raise KeyLost(str(id_))
-    key = keys[id_]
+    key = keys.get(id_)
     if key is None:
-        return Private(erased(id_), None, made_for, record)
+        return Private(erased(id_) if id_ in keys else lost(id_), None, made_for, record)
     whole = base64.urlsafe_b64decode(found[3])
     text = unseal(key.algorithm, key.secret, whole, _bound(id_, stream, made_for))
     return Private(text.decode(), None, made_for, record)
+
+
+def lost(key: UUID) -> str:
+    """What stands for values whose key is not there, and was never destroyed: it may come back."""
+    return f"密钥缺失 key missing {key.hex[:8]}"
 
 
 def erased(key: UUID) -> str:

@@ -67,7 +67,7 @@ type Subject = tuple[UUID, str]
 
 
 class KeyLost(LookupError):  # noqa: N818 - says what it is
-    """A key that was never destroyed is not there: restore the key database, nothing is erased."""
+    """What wraps a key is not in the file: give the process the newer (or older) file back."""
 
 
 class KeysAway(ConnectionError):  # noqa: N818 - says what it is

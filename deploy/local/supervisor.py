@@ -35,9 +35,7 @@ from sealing import secret_file
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".run"
 SERVICES = ("organisation", "procurement", "assets", "safety", "nutrition", "reporting", "portal")
-KEYS = "keys"
-"""The database of data keys; the file that wraps them lies beside the data, for its owner alone."""
-DATABASES = (*SERVICES, "integration", KEYS)
+DATABASES = (*SERVICES, "integration", "keys")
 PORTAL = {"provider": "provider", "portal": "web"}
 """What the portal's package runs as: each a process of its own, with its command."""
 ACCOUNTS = Path(__file__).with_name("accounts.toml")
@@ -308,10 +306,7 @@ class Stack:
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
             "HOUQIN_SERVICES": " ".join(services),
-            "HOUQIN_SECRETS": str(self.secrets),
         }
-        if KEYS in self.dsns:
-            own["HOUQIN_KEYS"] = self.dsns[KEYS]
         if name in self.dsns:
             own["HOUQIN_DATABASE"] = self.dsns[name]
         return {**os.environ, **own, **self.env}
@@ -324,6 +319,8 @@ class Stack:
             "HOUQIN_PARTITIONS": "12",
             "HOUQIN_TOPIC_PREFIX": "houqin",
             "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
+            "HOUQIN_KEYS": self.dsns.get("keys", ""),
+            "HOUQIN_SECRETS": str(self.secrets),
         }
 
 

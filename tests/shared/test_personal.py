@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from sealing import record as r
 from sealing.cipher import DataKey, Tampered, new_secret
-from sealing.vault import KeyLost
 from shared import personal as p
 from shared.fields import personal
 from shared.kernel import Event, View
@@ -135,9 +134,9 @@ def test_an_altered_record_never_opens_to_another_text(at: int, character: str) 
     altered = record[:at] + character + record[at + 1 :]
     try:
         opened = str(r.unsealed(altered, STREAM, {one.id: one}))
-    except (Tampered, KeyLost, ValueError):
+    except (Tampered, ValueError):
         return
-    assert opened in {"病了", altered}
+    assert opened in {"病了", altered} or "key missing" in opened
 
 
 def test_erased_is_told_from_lost_and_one_from_another() -> None:
@@ -148,8 +147,10 @@ def test_erased_is_told_from_lost_and_one_from_another() -> None:
     assert shown[0] == shown[1] != shown[2]
     assert all("已删除" in one and "erased" in one for one in shown)
     assert [one.record for one in shown] == records, "what is kept stays as it is"
-    with pytest.raises(KeyLost):
-        r.unsealed(records[0], STREAM, {})
+    missing = r.unsealed(records[0], STREAM, {})
+    assert "key missing" in missing
+    assert "erased" not in missing
+    assert missing.record == records[0], "a newer copy of the keys opens it again"
 
 
 def test_what_was_written_before_the_declaration_reads_as_it_is() -> None:
