@@ -7,7 +7,7 @@ import sys
 
 import asyncpg
 
-from hosting.compose import prepare_database
+from hosting.compose import prepare_database, vault_of
 from hosting.restored import Torn, settle, take_back
 from shared.config import settings
 from shared.kernel import Service
@@ -38,13 +38,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 async def run(service: Service, given: argparse.Namespace) -> int:
     """Does it and says what came of it; how the process is to end (1: somebody must decide)."""
     config, name = settings(), service.name
-    async with asyncpg.create_pool(config.database, min_size=1, max_size=2) as pool:
-        await prepare_database(service, pool)
+    async with (
+        asyncpg.create_pool(config.database, min_size=1, max_size=2) as pool,
+        vault_of(service, config) as keys,
+    ):
+        await prepare_database(service, pool, keys)
         topics = {config.topic(name): config.partitions}
         await ensure_topics(config.kafka, topics, config.replication)
         await settle(pool, name, config)
         try:
-            taken = await take_back(pool, service, config, archive=given.archive, void=given.void)
+            taken = await take_back(
+                pool, service, config, archive=given.archive, void=given.void, keys=keys
+            )
         except Torn as torn:
             print(f"{name}: {torn.words}", file=sys.stderr)
             return 1

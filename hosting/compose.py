@@ -21,6 +21,8 @@ from hosting.feed import Feeds
 from hosting.proof_check import ProofCheck
 from hosting.proofs import Proofs, signer_of
 from hosting.watch import DIRECTORY_AGE, Watch
+from sealing import secret_file, vault
+from sealing.vault import Vault
 from shared import observe, store
 from shared.access import Tokens
 from shared.config import Settings
@@ -29,6 +31,7 @@ from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.kernel import Service
+from shared.personal import is_personal
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics
 from shared.runtime import Runtime
@@ -48,20 +51,23 @@ async def running(
     service: Service, config: Settings, role: RoleName = "all"
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
-    async with asyncpg.create_pool(
-        config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
-        init=SameServer(),
-    ) as pool:  # fmt: skip
+    async with (
+        asyncpg.create_pool(
+            config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
+            init=SameServer(),
+        ) as pool,
+        vault_of(service, config) as keys,
+    ):  # fmt: skip
         # What is to be built anew may take longer than a request may.
         async with asyncpg.create_pool(config.database, min_size=1, max_size=4) as patient:
-            await prepare_database(service, patient)
+            await prepare_database(service, patient, keys)
         directory = Directory(pool, service.name, config.administrator_subjects())
         await directory.refresh()
-        writer = Writer(service, pool, directory, config)
+        writer = Writer(service, pool, directory, config, keys)
         await writer.start()
         rt = Runtime(
             service=service, settings=config, pool=pool, directory=directory, writer=writer,
-            tokens=Tokens(config), words=words_of(service.name),
+            tokens=Tokens(config), words=words_of(service.name), vault=keys,
         )  # fmt: skip
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(writer.stop)
@@ -102,11 +108,28 @@ class SameServer:
             raise asyncpg.InterfaceError("the database was restored: this process must end")
 
 
-async def prepare_database(service: Service, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+@asynccontextmanager
+async def vault_of(service: Service, config: Settings) -> AsyncIterator[Vault | None]:
+    """The keys of personal data, or None where there are neither; RuntimeError if they are needed
+    and nobody says where they are.
+    """
+    if not (config.keys and config.secrets):
+        if any(map(is_personal, service.aggregates)):
+            raise RuntimeError(f"{service.name}: HOUQIN_KEYS and HOUQIN_SECRETS are not set")
+        yield None
+        return
+    secrets = secret_file.read(Path(config.secrets))
+    async with vault.opened(config.keys, secrets, config.sealing, config.key_life_s) as made:
+        yield made
+
+
+async def prepare_database(
+    service: Service, pool: asyncpg.Pool[asyncpg.Record], keys: Vault | None = None
+) -> None:
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
     await store.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
-    await rebuild.prepare(pool, service.views())
+    await rebuild.prepare(pool, service.views(), keys)
 
 
 async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
@@ -137,6 +160,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     for worker in (relay, proofs, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
+    for make_chore in service.chores:
+        _every(rt, 1, make_chore(rt), "chore_not_done")
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
     _every(rt, 5, Watch(rt, relay).look, "not_measured")
     if behind:

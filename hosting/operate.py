@@ -16,6 +16,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from hosting import archive
 from hosting.archive import Pool, Wrong
+from hosting.compose import vault_of
 from hosting.progress import Progress
 from hosting.rebuild import Compared, ViewRebuild, hexadecimal
 from shared.config import settings
@@ -70,17 +71,24 @@ def add(commands: Commands, service: Service, more: Mapping[str, Made], *, detac
     """Adds the commands. `more`: rebuilds beside the lists'; `detaches`: an archive that may leave
     the database.
     """
-    made: dict[str, Made] = dict(more)
-    made |= {view.name: partial(ViewRebuild, view) for view in service.views()}
+    lists = {view.name: view for view in service.views()}
+    names = sorted((*more, *lists))
     text = argparse.RawDescriptionHelpFormatter
     rebuild = commands.add_parser(
         "rebuild", help="从日志重建 · folds the log again, beside what is in use",
         description=REBUILD, formatter_class=text,
     )  # fmt: skip
-    rebuild.add_argument("name", choices=sorted(made), metavar="NAME", help=", ".join(sorted(made)))
+    rebuild.add_argument("name", choices=names, metavar="NAME", help=", ".join(names))
     rebuild.add_argument("--check", action="store_true", help="只核对 · only compare")
     rebuild.add_argument("--fresh", action="store_true", help="从头开始 · begin anew")
-    rebuild.set_defaults(task=lambda given: _rebuild(made[given.name], given))
+
+    async def rebuilding(given: argparse.Namespace) -> int:
+        if given.name in more:
+            return await _rebuild(more[given.name], given)
+        async with vault_of(service, settings()) as keys:
+            return await _rebuild(partial(ViewRebuild, lists[given.name], vault=keys), given)
+
+    rebuild.set_defaults(task=rebuilding)
     kept = commands.add_parser(
         "archive", help="按月的数据文件 · months as files",
         description=ARCHIVE + (DETACH if detaches else ""), formatter_class=text,

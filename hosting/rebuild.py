@@ -21,6 +21,7 @@ from uuid import UUID
 import asyncpg
 
 from hosting.progress import Progress
+from sealing.vault import Vault
 from shared import observe, views
 from shared.kernel import ViewOf
 from shared.locks import Lock
@@ -125,7 +126,7 @@ async def alone(pool: Pool) -> AsyncIterator[None]:
         yield  # the pool gives the lock back with the connection
 
 
-async def prepare(pool: Pool, wanted: Sequence[ViewOf]) -> None:
+async def prepare(pool: Pool, wanted: Sequence[ViewOf], vault: Vault | None = None) -> None:
     """Makes every view's table be of today's shape. One that has changed is built anew before this
     process answers; those that run the code before go on reading and writing the table before.
     """
@@ -139,7 +140,7 @@ async def prepare(pool: Pool, wanted: Sequence[ViewOf]) -> None:
         known = dict(await pool.fetch("select name, shape from view_shape"))
         for view in wanted:
             if known.get(view.name) != views.shape(view):
-                await ViewRebuild(view, pool, Progress(view.name)).build()
+                await ViewRebuild(view, pool, Progress(view.name), vault).build()
 
 
 async def _of_shape(connection: Connection, view: ViewOf) -> None:
@@ -153,8 +154,10 @@ async def _of_shape(connection: Connection, view: ViewOf) -> None:
 class ViewRebuild:
     """A rebuild of one list."""
 
-    def __init__(self, view: ViewOf, pool: Pool, progress: Progress) -> None:
-        self.pool, self.view, self.progress = pool, view, progress
+    def __init__(
+        self, view: ViewOf, pool: Pool, progress: Progress, vault: Vault | None = None
+    ) -> None:
+        self.pool, self.view, self.progress, self.vault = pool, view, progress, vault
         self.table = views.table_of(view)
         self.beside = f"{self.table}_beside"
         self.aggregates = {view.aggregate.name: view.aggregate}
@@ -231,7 +234,7 @@ class ViewRebuild:
 
     async def _write(self, connection: Connection, ids: Sequence[UUID]) -> int:
         """The rows of streams as the log has them; returns how many events that took."""
-        found = await fold(connection, self.aggregates, ids, cached=False)
+        found = await fold(connection, self.aggregates, ids, self.vault, cached=False)
         for part in views.parts(self.view, list(found.values()), table=self.beside):
             marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
             await connection.execute(part.sql.format(*marks), *part.arguments)

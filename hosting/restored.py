@@ -15,6 +15,7 @@ import asyncpg
 from prometheus_client import Gauge
 
 from hosting.tail import Known, in_archive, in_kafka
+from sealing.vault import Vault
 from shared import store, views
 from shared.config import Settings
 from shared.directory import own_places
@@ -150,6 +151,7 @@ async def take_back(
     *,
     archive: str = "",
     void: bool = False,
+    keys: Vault | None = None,
 ) -> Taken:
     """Puts back what the log lacks and Kafka (before it, reporting's database `archive`) has, and
     opens the log; all or nothing, in one transaction.
@@ -163,7 +165,7 @@ async def take_back(
             return Taken()
         mark = await connection.fetchrow("select epoch, tx, seq, offsets from relay")
         assert mark is not None
-        back = Back(connection, service, config)
+        back = Back(connection, service, config, keys)
         if archive:
             await back.take(in_archive(archive, service.name, (mark[0], mark[1], mark[2])))
         await back.take(in_kafka(config, service.name, mark["offsets"]))
@@ -185,6 +187,7 @@ class Back:
     connection: Connection
     service: Service
     config: Settings
+    keys: Vault | None = None
     count: int = 0
     reached: dict[UUID, int] = field(default_factory=dict)
     moved: dict[UUID, tuple[str, UUID]] = field(default_factory=dict)
@@ -267,7 +270,8 @@ class Back:
         versions = [self.reached[id_] for id_ in ids]
         await self.connection.execute(_HEADS, ids, list(names), list(owners), versions)
         by_aggregate: dict[str, list[Stream]] = {}
-        for stream in (await store.fold(self.connection, self.aggregates, ids)).values():
+        folded = await store.fold(self.connection, self.aggregates, ids, self.keys)
+        for stream in folded.values():
             by_aggregate.setdefault(stream.aggregate, []).append(stream)
         for name, streams in by_aggregate.items():
             for view in self.aggregates[name].views:

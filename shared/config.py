@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -45,6 +46,14 @@ class Settings(BaseSettings):
     """So often 512 old events are held against the tree."""
     trace_share: float = 0.05
     log_level: str = "INFO"
+    keys: str = ""
+    """DSN of the database of data keys, one for all services; never backed up with theirs."""
+    secrets: str = ""
+    """The file that holds what wraps those keys; nobody but its owner may read it."""
+    sealing: Literal["aes-256-gcm", "sm4-gcm"] = "aes-256-gcm"
+    """How what is personal is sealed from now on; what was sealed otherwise still opens."""
+    key_life_s: float = 10.0
+    """How long a key is used from memory: within it every process knows of an erasure."""
 
     def topic(self, service: str) -> str:
         """The Kafka topic of a service."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -94,6 +95,17 @@ type File = Annotated[
 
 type Moment = AwareDatetime
 """A moment with its time zone."""
+
+
+def personal(of: str | None = None) -> msgspec.Meta:
+    """Marks a text of an event or row as somebody's own, so that it is kept sealed.
+
+    `reason: Annotated[str, personal("person")]` concerns whom the field `person` beside it names
+    (without one: the stream). Destroying the key of that subject erases it everywhere.
+    """
+    return msgspec.Meta(
+        extra={"personal": of or ""}, extra_json_schema={"x-personal": of or "stream"}
+    )
 
 
 def business_day(moment: datetime) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,7 +21,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shared import asked, observe, views
+from sealing import record
+from shared import asked, observe, personal, views
 from shared.access import scope_of
 from shared.decide import Decided, Known, Request, Step
 from shared.ids import new_id
@@ -112,7 +113,7 @@ async def _batch(rt: Runtime, known: Decisions, request: HttpRequest) -> Respons
     if len(batch.commands) > count_max:
         raise Problem("too_many_commands", field="commands", count_max=count_max)
     if batch.together:
-        key = Key(person, asked.key_of(request), "batch", asked.fingerprint(content))
+        key = Key(person, asked.key_of(request), "batch", asked.fingerprint(rt, content))
         return await _together(rt, known, batch, key)
     if batch.dry_run:
         raise Problem("dry_run_alone", field="dry_run")
@@ -140,7 +141,8 @@ async def _together(rt: Runtime, known: Decisions, batch: Batch, key: Key) -> Re
         raise told
     request = Request(steps, key.subject, together=True, trace=observe.traceparent())
     if not batch.dry_run:
-        return _respond(await rt.writer.ask(request, key))
+        answer = await rt.writer.ask(request, key)
+        return _respond(await _shown(rt, [step.decision for step in steps], answer))
     async with rt.pool.acquire() as connection:
         (outcome,) = await rt.writer.decide(connection, [request], Known())
     if not isinstance(outcome, Decided):
@@ -172,11 +174,26 @@ async def _ask(
             await _refuse(rt, known[row.command], row, person, order, wrong)
         raise
     operation = f"{row.command}:{row.id or ''}"
-    return await rt.writer.ask(
+    answer = await rt.writer.ask(
         Request([step], person, trace=observe.traceparent()),
-        Key(person, row.key, operation, asked.fingerprint(bytes(row.body))),
+        Key(person, row.key, operation, asked.fingerprint(rt, bytes(row.body))),
         order,
     )
+    return await _shown(rt, [step.decision], answer)
+
+
+async def _shown(rt: Runtime, decisions: Sequence[Decision], answer: Answer) -> Answer:
+    """The answer with the personal columns of its rows open, for whoever asked."""
+    shown = [one.aggregate.views[:1] for one in decisions]
+    if not any(personal.marks_of(view.row) for some in shown for view in some):
+        return answer
+    body = msgspec.json.decode(answer.body)
+    for some, result in zip(shown, body.get("results", [body]), strict=True):
+        found = result.get("row") or []
+        rows: list[dict[str, Any]] = found if isinstance(found, list) else [found]
+        for view in some:
+            await personal.reveal(rt.vault, view.row, rows)
+    return copy.replace(answer, body=msgspec.json.encode(body))
 
 
 def _step(rt: Runtime, known: Decisions, row: Row) -> Step:
@@ -222,6 +239,7 @@ async def _refuse(
 async def _list(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
     async with await _reading(rt, view, request) as connection:
         rows, following = await views.page(connection, view, asked.query_of(request))
+    await personal.reveal(rt.vault, view.row, rows)
     return _json({"items": rows, "next": following})
 
 
@@ -234,15 +252,16 @@ async def _history(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
     """Every event of a thing in words: who, when, what. Seen by whoever sees the thing."""
     await _rows(rt, view, request)
     events = await rt.pool.fetch(
-        "select id, version, type, data, actor, occurred_at, recorded_at from event"
+        "select id, stream, version, type, data, actor, occurred_at, recorded_at from event"
         " where stream = $1 order by version",
         request.path_params["id"],
     )
+    keys = await record.keys_in(rt.vault, (event["data"] for event in events))
     items = [
         dict(event)
         | {
             "words": rt.words.word("events", event["type"])._asdict(),
-            "data": decode(view.aggregate, event["type"], event["data"]),
+            "data": decode(view.aggregate, event, keys),
         }
         for event in events
     ]
@@ -257,6 +276,7 @@ async def _rows(
         rows, version = await views.rows_of(connection, view, request.path_params["id"])
     if not rows:
         raise Problem("not_found", field="id")
+    await personal.reveal(rt.vault, view.row, rows)
     return rows, version
 
 
@@ -289,7 +309,8 @@ def _stream_id(decision: Decision, command: Command, named: UUID | None) -> UUID
 
 
 def _json(body: object, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(body), 200, headers, "application/json")
+    content = msgspec.json.encode(body, enc_hook=record.clear_of)
+    return Response(content, 200, headers, "application/json")
 
 
 def _respond(answer: Answer) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -269,7 +269,8 @@ class Service:
     """A bounded context: its aggregates, and what it has beyond them.
 
     `reads` names services whose topics its own `consumers` take in; `consumers` and `routers` are
-    made from the running service where declarations alone do not suffice (reporting).
+    made from the running service where declarations alone do not suffice (reporting), and so are
+    `chores`, which its worker does every second.
     """
 
     name: str
@@ -278,6 +279,7 @@ class Service:
     reads: Sequence[str] = ()
     consumers: Sequence[Callable[[Any], Any]] = ()
     routers: Sequence[Callable[[Any], Any]] = ()
+    chores: Sequence[Callable[[Any], Callable[[], Awaitable[None]]]] = ()
 
     def decisions(self) -> dict[type[Command], Decision]:
         """Every decision of the service by its command."""

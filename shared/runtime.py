@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from sealing.vault import Vault
 from shared.access import Tokens
 from shared.config import Settings
 from shared.directory import Directory
@@ -27,6 +28,7 @@ class Runtime:
     writer: Writer
     tokens: Tokens
     words: Words
+    vault: Vault | None = None
     consumers: list[Any] = field(default_factory=list)
     background: list[Any] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

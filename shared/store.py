@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,6 +20,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from sealing.record import Keys, keys_in
+from sealing.vault import Vault
+from shared import personal
 from shared.kernel import Aggregate, Event, Recorded
 from shared.locks import Lock
 
@@ -224,6 +227,7 @@ async def fold(
     connection: Connection,
     aggregates: dict[str, Aggregate],
     streams: Sequence[UUID],
+    vault: Vault | None = None,
     *,
     cached: bool = True,
 ) -> dict[UUID, Stream]:
@@ -232,13 +236,16 @@ async def fold(
     """
     codes = [code_of(aggregate) for aggregate in aggregates.values() if cached]
     found: dict[UUID, Stream] = {}
-    for row in await connection.fetch(_FOLD, streams, codes):
+    rows = await connection.fetch(_FOLD, streams, codes)
+    sealed = (r["data"] for r in rows if personal.is_personal(aggregates[r["aggregate"]]))
+    keys = await keys_in(vault, sealed)
+    for row in rows:
         id_, aggregate = row["stream"], aggregates[row["aggregate"]]
         if row["snapshot"] is not None:
             state = msgspec.json.decode(row["snapshot"], type=aggregate.state)
         else:
             before = found[id_].state if id_ in found else None
-            state = aggregate.evolve(before, decode(aggregate, row["type"], row["data"]))
+            state = aggregate.evolve(before, decode(aggregate, row, keys))
         last = Recorded(
             id=row["id"], stream=id_, version=row["version"], organisation=row["organisation"],
             actor=row["actor"], occurred_at=row["occurred_at"], recorded_at=row["recorded_at"],
@@ -252,9 +259,13 @@ def _decoder(event: type[Event]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(event)
 
 
-def decode(aggregate: Aggregate, type_: str, data: bytes) -> Event:
-    """An event from its bytes; KeyError for a type that the aggregate does not know."""
-    return _decoder(aggregate.events[type_]).decode(data)  # type: ignore[no-any-return]
+def decode(aggregate: Aggregate, row: Mapping[str, Any], keys: Keys) -> Event:
+    """An event from its row of the log, opened; KeyError for a type that the aggregate does not
+    know.
+    """
+    type_ = aggregate.events[row["type"]]
+    event: Event = _decoder(type_).decode(row["data"])
+    return personal.opened(event, row["stream"], keys) if personal.carries(type_) else event
 
 
 @cache

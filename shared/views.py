@@ -19,7 +19,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from sealing.record import record_of
 from shared.kernel import Refused, View, ViewOf
+from shared.personal import marks_of
 from shared.signature import hints_of, without_none
 from shared.store import Connection, Part, Stream
 
@@ -137,7 +139,10 @@ def parts(
     ]
     made: list[Part] = []
     if rows:
-        made.append(Part(_upsert(view, table), (msgspec.json.encode(rows).decode(),)))
+        # A column not declared personal takes nothing that is.
+        hook = record_of if marks_of(view.row) else None
+        text = msgspec.json.encode(rows, enc_hook=hook).decode()
+        made.append(Part(_upsert(view, table), (text,)))
     if view.many or len(rows) < len(streams):
         ids = [stream.id for stream in streams]
         made.append(

@@ -14,15 +14,17 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
+from sealing.record import kept
+from sealing.vault import KeysAway, Vault
 from shared import store, views
 from shared.config import Settings
-from shared.decide import Decided, Decider, Known, Missing, Request, Step
+from shared.decide import Decided, Decider, Known, Missing, Request, Step, seal
 from shared.directory import Directory, own_places
 from shared.envelope import Position
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
+from shared.personal import is_personal
 from shared.store import Connection, Move, NewKey, Stream
 from shared.timers import due_parts
 from shared.waiting import Answer, Asked, Group, Key, Queue
@@ -53,8 +55,10 @@ class Writer:
         pool: asyncpg.Pool[asyncpg.Record],
         directory: Directory,
         settings: Settings,
+        vault: Vault | None = None,
     ) -> None:
         self.service, self.pool, self.settings = service, pool, settings
+        self.vault = vault
         self.aggregates = {aggregate.name: aggregate for aggregate in service.aggregates}
         self.decider = Decider(service.aggregates, directory, settings.posts_age_s_max)
         self.on_commit: list[Callable[[], None]] = []
@@ -113,6 +117,8 @@ class Writer:
         except asyncpg.DataError:
             # One of them holds what no column takes (a NUL, a number too large): alone it is found.
             self._again(asked, 1 if len(asked) == 1 else ATTEMPTS, Refused("unstorable"))
+        except KeysAway as error:
+            self._again(asked, 1 if len(asked) == 1 else ATTEMPTS, error)
         except Exception as error:  # noqa: BLE001 - each asker is told; the writer goes on
             for one in asked:
                 one.fail(error)
@@ -171,6 +177,7 @@ class Writer:
         """Writes what was decided, then answers: a refusal may rest on what is written with it."""
         settled = list(zip(asked, outcomes, strict=True))
         decided = [(one, made) for one, made in settled if isinstance(made, Decided)]
+        await seal(self.vault, [made for _, made in decided])
         answers = [self._answer(one, made, known) for one, made in decided]
         places: dict[UUID, Position] = {}
         if decided:
@@ -297,7 +304,7 @@ class Writer:
             else:
                 stale.append(id_)
         if stale:
-            found.update(await store.fold(connection, self.aggregates, stale))
+            found.update(await store.fold(connection, self.aggregates, stale, self.vault))
         known.load(found)
         return answers
 
@@ -311,6 +318,7 @@ class Writer:
         """Writes events, heads, answers, views and due moments in one statement; returns each
         event's order key. Raises what `store.append` does.
         """
+        await seal(self.vault, decided)
         events = [event for item in decided for event in item.events]
         final: dict[UUID, Stream] = {}
         for item in decided:
@@ -333,10 +341,17 @@ class Writer:
         if not events and not keys:
             return {}
         places = await store.append(connection, events, moves, keys, parts)
-        kept = [s for s in final.values() if _passed_mark(known.before[s.id], s.version)]
-        if kept:
-            await store.keep_snapshots(connection, self.aggregates, kept)
+        marks = self._unsealed(final.values())
+        passed = [s for s in marks if _passed_mark(known.before[s.id], s.version)]
+        if passed:
+            await store.keep_snapshots(connection, self.aggregates, passed)
         return places
+
+    def _unsealed(self, streams: Iterable[Stream]) -> Iterable[Stream]:
+        """Those that may be kept in the clear: nothing personal stays in memory or beside the log
+        longer than it takes to decide on it.
+        """
+        return (s for s in streams if not is_personal(self.aggregates[s.aggregate]))
 
     def _answer(self, asked: Asked, item: Decided, known: Known) -> Answer:
         """The body that the caller gets, now and whenever the key is used again."""
@@ -347,11 +362,11 @@ class Writer:
         results = [self._result(step, item, known, made[step.stream]) for step in steps]
         if asked.request.together:
             body = {"count": len(results), "results": results}
-            return Answer(200, msgspec.json.encode(body), None)
+            return Answer(200, kept(body), None)
         created = steps[0].decision.creates and bool(item.events)
         stream = known.get(steps[0].stream, item)
         etag = stream.version if stream else 0
-        return Answer(201 if created else 200, msgspec.json.encode(results[0]), etag)
+        return Answer(201 if created else 200, kept(results[0]), etag)
 
     def _result(
         self, step: Step, item: Decided, known: Known, events: Sequence[UUID]
@@ -370,9 +385,9 @@ class Writer:
 
     def _remember(self, touched: Iterable[dict[UUID, Stream]]) -> None:
         for streams in touched:
-            for id_, stream in streams.items():
-                self._cache[id_] = stream
-                self._cache.move_to_end(id_)
+            for stream in self._unsealed(streams.values()):
+                self._cache[stream.id] = stream
+                self._cache.move_to_end(stream.id)
         while len(self._cache) > self.settings.cache_streams:
             self._cache.popitem(last=False)
 

@@ -34,10 +34,13 @@ STOP_S = 60.0
 
 @dataclass(frozen=True)
 class Parts:
-    """Where the session's stack is: a DSN with {} for the database, and Kafka's bootstrap."""
+    """Where the session's stack is: a DSN with {} for the database, Kafka's bootstrap, and what
+    wraps the data keys.
+    """
 
     dsn: str
     kafka: str
+    secrets: str
 
 
 def folder_of(factory: pytest.TempPathFactory, worker: str | None) -> Path:
@@ -55,7 +58,10 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
         fcntl.flock(gate, fcntl.LOCK_EX)
         if not (folder / "about.json").exists():
             start(folder, session)
-    yield Parts(**json.loads((folder / "about.json").read_text()))
+    made = Parts(**json.loads((folder / "about.json").read_text()))
+    os.environ["HOUQIN_KEYS"] = made.dsn.format("keys")
+    os.environ["HOUQIN_SECRETS"] = made.secrets
+    yield made
     if not worker:
         stop(folder)
 

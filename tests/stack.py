@@ -35,7 +35,8 @@ async def hold(folder: Path, session: int) -> int:
         await stack.start_parts()
         fresh = folder / "about.new"
         dsn = stack.dsns["organisation"].replace("/organisation", "/{}")
-        fresh.write_text(json.dumps({"dsn": dsn, "kafka": stack.kafka}))
+        about = {"dsn": dsn, "kafka": stack.kafka, "secrets": str(stack.secrets)}
+        fresh.write_text(json.dumps(about))
         fresh.replace(folder / "about.json")
         while alive(session) and not (folder / "stop").exists():
             await asyncio.sleep(POLL_S)

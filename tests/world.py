@@ -290,6 +290,7 @@ async def entered(folder: Path) -> AsyncIterator[World]:
         "HOUQIN_ACCOUNTS": str(accounts(folder / "accounts.toml")),
         "HOUQIN_TRACE_SHARE": "1",
         "HOUQIN_LATE_ENTRY_GRACE_S": "1",
+        "HOUQIN_KEY_LIFE_S": "1",
     }
     said: list[str] = []
     stack = Stack(folder / "stack", SERVICES, env=env, progress=said.append)

@@ -32,11 +32,12 @@ from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from deploy.local.process import Process, StartFailed, end_leftover, follow, together
 from evidence.note import Signer
+from sealing import secret_file
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / ".run"
 SERVICES = ("organisation", "procurement", "assets", "safety", "nutrition", "reporting", "portal")
-DATABASES = (*SERVICES, "integration")
+DATABASES = (*SERVICES, "integration", "keys")
 PORTAL = {"provider": "provider", "portal": "web"}
 """What the portal's package runs as: each a process of its own, with its command."""
 ACCOUNTS = Path(__file__).with_name("accounts.toml")
@@ -79,6 +80,7 @@ class Stack:
         self.env, self.kafka_brokers, self.verbose = dict(env or {}), kafka_brokers, verbose
         self.urls: dict[str, str] = {}
         self.dsns: dict[str, str] = {}
+        self.secrets = self.folder / "keys.secret"
         self.kafka = ""
         self.feed_key = secrets.token_urlsafe(32)
         self._progress = progress
@@ -221,6 +223,7 @@ class Stack:
         assert self._postgres is not None
         begun = time.monotonic()
         process = await self._postgres.start()
+        secret_file.make(self.secrets)
         self.dsns = {name: self._postgres.dsn(name) for name in self._postgres.databases}
         self._adopt(Part(process, self._postgres.ready), begun)
         if self.backup is not None:
@@ -324,6 +327,8 @@ class Stack:
             "HOUQIN_PARTITIONS": "12",
             "HOUQIN_TOPIC_PREFIX": "houqin",
             "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
+            "HOUQIN_KEYS": self.dsns.get("keys", ""),
+            "HOUQIN_SECRETS": str(self.secrets),
         }
 
 

@@ -3,6 +3,8 @@
 from services.organisation.area import VisitsPolicy, areas
 from services.organisation.calendar import calendars
 from services.organisation.calendar.setting import HolidaysPolicy, SchoolYearPolicy
+from services.organisation.erasing import erasing
+from services.organisation.erasure import ErasurePolicy, erasures
 from services.organisation.establishment import establishments
 from services.organisation.establishment.keep import EstablishmentPolicy
 from services.organisation.kinds import CodesPolicy
@@ -15,7 +17,7 @@ from shared.kernel import Service
 
 organisation = Service(
     "organisation",
-    [units, staff, establishments, vacancies, areas, calendars, rule_packs],
+    [units, staff, establishments, vacancies, areas, calendars, rule_packs, erasures],
     policies=[
         CodesPolicy,
         PostsPolicy,
@@ -25,5 +27,7 @@ organisation = Service(
         VisitsPolicy,
         SchoolYearPolicy,
         HolidaysPolicy,
+        ErasurePolicy,
     ],
+    chores=[erasing],
 )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from sealing.record import veiled
 from services.reporting import answers
 from services.reporting.figures import read as stored
 from services.reporting.figures import shape
@@ -128,7 +129,7 @@ class Show:
             words=_words(words), stream=row["stream"], version=row["version"],
             organisation=self.reader.where(row["organisation"]), actor=row["actor"],
             occurred_at=row["occurred_at"], recorded_at=row["recorded_at"], day=row["day"],
-            data=msgspec.json.decode(row["data"]), facts=facts,
+            data=veiled(msgspec.json.decode(row["data"])), facts=facts,
         )  # fmt: skip
 
 

@@ -23,15 +23,15 @@ NEVER = frozenset({422})
 
 MARKS = {
     "BudgetAmended": "reason", "BudgetReleased": "reason", "StaffAppointed": "person",
-    "AssetDamaged": "note", "RequisitionStepApproved": "note", "CardPlaced": "place",
+    "RequisitionStepApproved": "note", "CardPlaced": "place",
     "CardRegistered": "document", "HazardGraded": "reason", "HazardDismissed": "reason",
     "TransferSent": "reason", "TransferReceived": "note", "RequisitionRaised": "purpose",
-    "RepairReported": "description", "DamageReported": "description",
+    "RepairReported": "description", "DamageReported": "place",
     "DishDefined": "preparation", "DishRevised": "reason", "DishRetired": "reason",
     "HazardFound": "what", "SafetyCheckDone": "note", "AlertExplained": "explanation",
     "AlertAcknowledged": "note",
 }  # fmt: skip
-"""In which field of an event the key of its command stands."""
+"""In which field of an event the key of its command stands, where that is one kept in the clear."""
 
 PATHS = {
     "AmendBudget": "/procurement/budgets/{}/amend", "AdoptBudget": "/procurement/budgets",
@@ -213,7 +213,7 @@ def report_repair(pen: Pen) -> Act:
 
 def report_damage(pen: Pen) -> Act:
     day = business_today() - timedelta(days=pen.chance.randrange(5))
-    body = {"cause": "wilful", "item": "玻璃", "happened_on": str(day), "description": pen.key}
+    body = {"cause": "wilful", "item": "玻璃", "happened_on": str(day), "place": pen.key}
     return pen.begin("ReportDamage", "damage", body)
 
 

@@ -1,5 +1,6 @@
 """The service alive: a tree from a file, people in it, and what follows by itself through Kafka."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -8,10 +9,12 @@ from uuid import UUID
 import pytest
 
 from hosting.compose import running
+from sealing.vault import KeysAway
 from services.organisation import organisation
 from services.organisation.rule_pack import Mark, PublishRule
 from services.organisation.staff import staff
 from services.organisation.staff.appoint import AppointStaff
+from services.organisation.staff.contract import SignLabourContract
 from services.organisation.staff.delegate import DelegatePost
 from services.organisation.unit import units
 from services.organisation.unit.change import MoveUnit
@@ -133,6 +136,24 @@ async def test_a_tree_its_people_and_what_follows_by_itself(alive: Runtime) -> N
     await ask(rt, "wang", staff, lent, wang)
     await until_holds(rt, "sun", SCHOOL)
     assert [row["lender"] for row in await rows_of(rt, "borrowed_posts")] == ["wang"]
+
+
+async def test_what_is_not_personal_goes_on_while_the_keys_are_away(alive: Runtime) -> None:
+    """Asked for at once, and so in one group: who needs no key does not wait for one."""
+    rt = alive
+    await plant(rt)
+    await appoint(rt, "administrator", "wang", Role.BUYER, SCHOOL)
+    day = date(2020, 9, 1)
+    signed = SignLabourContract(number="甲-1", signed_on=day, first_day=day)
+    assert rt.vault is not None
+    await rt.vault.pool.close()
+    sealed, *others = await asyncio.gather(
+        ask(rt, "administrator", staff, signed, staff.id_of(SCHOOL, "wang")),
+        *(appoint(rt, "administrator", f"person-{n}", Role.COOK, SCHOOL) for n in range(5)),
+        return_exceptions=True,
+    )
+    assert isinstance(sealed, KeysAway)
+    assert [type(one) for one in others] == [Answer] * 5
 
 
 async def test_a_unit_registered_is_in_the_very_next_list(config: Settings) -> None:

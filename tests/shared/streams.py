@@ -89,7 +89,7 @@ class Placed:
             events.append(row)
         assert last is not None, f"nothing starts a {self.aggregate.name}"
         stream = Stream(self.id, self.aggregate.name, self.owner, len(events), state, last)
-        return Decided(events, {self.id: stream})
+        return Decided(events, touched={self.id: stream})
 
     def life(self) -> Iterator[Event]:
         """What starts it, and one of each event that may follow, so that its lists have rows."""

@@ -2,8 +2,9 @@
 answerable makes it good at cost, or is let off for a reason.
 
 损坏赔偿, 照价赔偿. A charge never exceeds the replacement cost, and wear is never charged. Persons
-are opaque references and a class, never names. Rule: care of public property in schools (爱护公物)
-and 钱账物 apart: reporting, assessing and taking the money are three persons' work.
+are opaque references and a class, never names; these and what is told of the case are sealed.
+Rule: care of public property in schools (爱护公物) and 钱账物 apart: reporting, assessing and
+taking the money are three persons' work.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from copy import replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 
+from shared.fields import personal
 from shared.kernel import Aggregate, Event, State
 
 
@@ -51,7 +54,7 @@ class PartyKind(StrEnum):
 class Responsible(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers for it: an opaque reference, and the class (or unit) it belongs to."""
 
-    reference: str
+    reference: Annotated[str, personal("reference")]
     kind: PartyKind
     unit: UUID | None
 
@@ -62,7 +65,7 @@ class DamageReported(Event):
     quantity: int
     place: str
     happened_on: date
-    description: str
+    description: Annotated[str, personal()]
     reporter: str
     photos: tuple[str, ...]
     card: UUID | None
@@ -86,7 +89,7 @@ class AssetDamaged(Event):
     happened_on: date
     place: str
     assessor: str
-    note: str
+    note: Annotated[str, personal()]
 
 
 class DamageDismissed(Event):
@@ -94,7 +97,7 @@ class DamageDismissed(Event):
 
 
 class CompensationCharged(Event):
-    reference: str
+    reference: Annotated[str, personal("reference")]
     kind: PartyKind
     unit: UUID | None
     cause: DamageCause
@@ -103,15 +106,15 @@ class CompensationCharged(Event):
 
 
 class CompensationWaived(Event):
-    reference: str
+    reference: Annotated[str, personal("reference")]
     cause: DamageCause
     category: str
     amount_cny: Decimal
-    reason: str
+    reason: Annotated[str, personal("reference")]
 
 
 class CompensationPaid(Event):
-    reference: str
+    reference: Annotated[str, personal("reference")]
     cause: DamageCause
     category: str
     amount_cny: Decimal

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Annotated
 from uuid import UUID
 
 from services.assets.damage import Damage, DamageCause, DamageStatus, damages
+from shared.fields import personal
 from shared.kernel import Recorded, View
 from shared.organisation import READERS
 
@@ -26,7 +28,7 @@ class DamageRow(View):
     place: str
     happened_on: date
     reporter: str
-    description: str
+    description: Annotated[str, personal()]
     photos: tuple[str, ...]
     beyond_repair: bool
     replacement_cost_cny: Decimal | None

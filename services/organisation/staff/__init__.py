@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from copy import replace
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
 from services.organisation.spans import after, overlap
+from shared.fields import personal
 from shared.kernel import Aggregate, Event, State
 from shared.organisation import Role
 
@@ -43,7 +44,7 @@ class PostEnded(Event):
     person: str
     until: date
     role: Role | None = None
-    reason: str = ""
+    reason: Annotated[str, personal("person")] = ""
     contract_was_missing: bool = False
 
 
@@ -68,7 +69,7 @@ class PostDelegated(Event):
     role: Role
     since: date
     until: date
-    reason: str = ""
+    reason: Annotated[str, personal("person")] = ""
 
 
 class DelegationEnded(Event):
@@ -97,7 +98,7 @@ class LabourContractSigned(Event):
 
     contract: UUID
     person: str
-    number: str
+    number: Annotated[str, personal("person")]
     signed_on: date
     first_day: date
     last_day: date | None
@@ -109,7 +110,7 @@ class LabourContractEnded(Event):
     contract: UUID
     person: str
     ended_on: date
-    reason: str
+    reason: Annotated[str, personal("person")]
 
 
 class LabourContractMissed(Event):

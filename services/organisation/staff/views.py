@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
 from services.organisation.spans import last_day_of, overlap
 from services.organisation.staff import Post, Staff, staff
+from shared.fields import personal
 from shared.kernel import Recorded, View
 from shared.organisation import READERS, Role
 
@@ -95,7 +97,7 @@ class DelegationRow(View):
     role: Role
     since: date
     last_day: date | None
-    reason: str
+    reason: Annotated[str, personal("person")]
 
 
 @staff.view(
@@ -166,7 +168,7 @@ class LabourContractRow(View):
     organisation: UUID
     contract: UUID
     person: str
-    number: str
+    number: Annotated[str, personal("person")]
     signed_on: date
     first_day: date
     last_day: date | None
@@ -178,9 +180,9 @@ class LabourContractRow(View):
 @staff.view(
     "/labour-contracts",
     allow=READERS,
-    filters=("person", "number"),
+    filters=("person",),
     sorts=("holds_to", "signed_on", "first_day", "person"),
-    search=("person", "number"),
+    search=("person",),
 )
 def labour_contracts(state: Staff, recorded: Recorded) -> dict[str, LabourContractRow]:
     return {

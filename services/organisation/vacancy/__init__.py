@@ -10,9 +10,11 @@ from __future__ import annotations
 from copy import replace
 from datetime import date
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
+from shared.fields import personal
 from shared.kernel import Aggregate, Event, State
 from shared.organisation import Role
 
@@ -46,7 +48,7 @@ class VacancyOpened(Event):
 class PostApplied(Event):
     person: str
     role: Role
-    statement: str
+    statement: Annotated[str, personal("person")]
 
 
 class PostApplicationWithdrawn(Event):
@@ -59,7 +61,7 @@ class ApplicantSelected(Event):
 
     person: str
     role: Role
-    reason: str
+    reason: Annotated[str, personal("person")]
     applicants: int
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 from uuid import UUID
 
 from services.organisation.posts import APPOINTERS
 from services.organisation.spans import last_day_of
 from services.organisation.vacancy import Vacancy, VacancyStatus, vacancies
+from shared.fields import personal
 from shared.kernel import Recorded, View
 from shared.organisation import Role
 
@@ -64,7 +66,7 @@ class PostApplicationRow(View):
     title: str
     role: Role
     person: str
-    statement: str
+    statement: Annotated[str, personal("person")]
     selected: bool
 
 
