@@ -25,6 +25,7 @@ from bench.peers import appending, projecting
 from bench.place import Place, rounds_wanted
 from bench.rows import RESULT, Row, save, table
 from deploy.local.supervisor import run
+from hosting.command import collect_seldom
 from shared import observe
 
 type Measurement = Callable[[Place], Awaitable[list[Row]]]
@@ -94,7 +95,8 @@ def main() -> int:
     options = parser.parse_args()
     observe.configure("bench", 0, "ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it speaks of every new topic
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as the services' processes have
+    collect_seldom()  # as the services' processes do, and the loop that they have
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     return run(measure(options.name, quick=options.quick))
 
 
