@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from socket import socket
@@ -20,6 +19,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from hosting import after_restore, parked
 from hosting.application import application
+from hosting.collector import collect_seldom
 from hosting.compose import RoleName, running
 from shared import observe, views
 from shared.config import settings
@@ -77,13 +77,6 @@ def _run(service: Service, role: RoleName) -> None:
     collect_seldom()
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
-
-
-def collect_seldom() -> None:
-    """What every process of ours does first. Batches of thousands of events are all young objects:
-    collecting every 700 of them cost a third of a consumer's time.
-    """
-    gc.set_threshold(100_000, 20, 20)
 
 
 async def _rebuild(service: Service, name: str) -> None:
