@@ -19,9 +19,8 @@ from uuid import UUID
 import asyncpg
 import uvloop
 
-from bench.events import Feed
+from bench.feed import Feed, world
 from bench.prototype import KINDS, Prototype, batches, counties_of
-from bench.world import world
 from hosting.collector import collect_seldom
 
 _SCHOOL = """

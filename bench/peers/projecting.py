@@ -22,14 +22,14 @@ from urllib.parse import urlsplit
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
-from bench.events import PARTITIONS, Feed, fill
+from bench.events import fill
+from bench.feed import PARTITIONS, Feed, world
 from bench.peers import parts
 from bench.peers.child import Ran, ran
 from bench.place import Place
 from bench.projection import product
 from bench.prototype import TABLES, TOPICS, Prototype, consume, counties_of
 from bench.rows import Row, Side, compared, interleaved
-from bench.world import world
 from deploy.local.kafka import java
 
 _SUMS = """
