@@ -1,11 +1,12 @@
 """性能测量 · how fast the platform is, beside what this machine can do at best in the same rounds.
 
-Runs every measurement, or those named; prints a table and writes build/bench.json. Each has a
+Runs every measurement, or those named; prints a table in Markdown, as docs/performance.md has it,
+and writes build/bench.json. Each has a
 Postgres and a Kafka of its own under .run/bench, removed at the end. Only ratios mean something on
 a machine that others use as well: both sides of a ratio run shortly after each other, in 5 rounds.
 
-value   median over the rounds          ratio  median over the rounds of value ÷ limit
-limit   what stands beside it in a row  met    whether the goal is reached
+value      median over the rounds                            met    whether the goal is reached
+beside it  what the same machine, or somebody else, did then  ratio  median of value ÷ beside it
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import uvloop
 
@@ -25,6 +27,7 @@ from bench.peers import appending, projecting
 from bench.place import Place, rounds_wanted
 from bench.rows import RESULT, Row, save, table
 from deploy.local.supervisor import run
+from hosting.collector import collect_seldom
 from shared import observe
 
 type Measurement = Callable[[Place], Awaitable[list[Row]]]
@@ -57,7 +60,7 @@ def wanted() -> list[str]:
 
 async def measure(names: list[str], *, quick: bool) -> int:
     rows: list[Row] = []
-    failed = 0
+    failed, began, load = 0, datetime.now(UTC), os.getloadavg()[0]
     for name in names or wanted():
         begun = time.monotonic()
         print(f"{name} …", end=" ", file=sys.stderr, flush=True)
@@ -68,11 +71,20 @@ async def measure(names: list[str], *, quick: bool) -> int:
             failed += 1
             print(f"failed: {error!r}", end=" ", file=sys.stderr)
         print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    print(table(rows))
+    print(f"\n{_circumstances(began, load, quick=quick)}\n\n{table(rows)}")
     if not quick:
         save(rows)
         print(f"\n{RESULT}")
     return 1 if failed else 0
+
+
+def _circumstances(began: datetime, load: float, *, quick: bool) -> str:
+    """When, on what, and how busy that was: a table without it says nothing."""
+    return (
+        f"{began:%Y-%m-%d, %H:%M}–{datetime.now(UTC):%H:%M} UTC,"
+        f" {len(os.sched_getaffinity(0))} processors, load {load:.1f} before,"
+        f" {rounds_wanted(quick=quick)} rounds{', small sizes (`--quick`)' if quick else ''}."
+    )
 
 
 def main() -> int:
@@ -95,7 +107,8 @@ def main() -> int:
     options = parser.parse_args()
     observe.configure("bench", 0, "ERROR")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it speaks of every new topic
-    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # as the services' processes have
+    collect_seldom()  # as the services' processes do, and the loop that they have
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     return run(measure(options.name, quick=options.quick))
 
 

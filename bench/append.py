@@ -18,9 +18,10 @@ import msgspec
 import psutil  # type: ignore[import-untyped]
 from uuid_utils.compat import uuid7
 
+from bench.feed import World, world
 from bench.place import Place, Pool
 from bench.rows import Row, Side, compared, interleaved, percentile, plain
-from bench.world import World, keep_current, settle, world
+from bench.world import keep_current, settle
 from hosting.compose import prepare_database
 from services.procurement import procurement
 from services.procurement.budget import (

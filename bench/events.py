@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +11,7 @@ from uuid import UUID
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from bench.world import world
+from bench.feed import PARTITIONS, Feed, world
 from services.assets.damage import AssetDamaged, DamageCause
 from services.assets.repair import RepairKind, RepairSigned, Urgency
 from services.procurement.category import Category
@@ -26,7 +25,6 @@ from shared.ids import new_id
 from shared.kernel import Event
 from shared.relay import ensure_topics
 
-PARTITIONS = 12
 VARIANTS = 400
 """Different bodies of each kind."""
 
@@ -34,20 +32,6 @@ TRANSACTION = 32
 """Events that one group of commands brings into the log."""
 
 NOON = datetime(2026, 9, 7, 4, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """So many events, of so many schools, over so many days."""
-
-    events: int
-    schools: int = 20_000
-    days: int = 2
-
-    @property
-    def prefix(self) -> str:
-        """The topics' prefix."""
-        return f"bench-{self.events}-{self.schools}-{self.days}"
 
 
 async def fill(kafka: str, feed: Feed) -> None:

@@ -6,12 +6,12 @@ import time
 
 import httpx
 
-from bench.events import PARTITIONS, Feed, fill
+from bench.events import fill
+from bench.feed import PARTITIONS, Feed, world
 from bench.place import Place, free_port
 from bench.projection import count
 from bench.rows import Row, percentile, plain
 from bench.web import PERSON
-from bench.world import world
 from hosting.compose import running
 from services.reporting import reporting
 from shared.config import Settings

@@ -14,10 +14,11 @@ from uuid import UUID
 import asyncpg
 
 from bench.append import adopted, writing
+from bench.feed import world
 from bench.place import FOLDER, Place, Pool, free_port
 from bench.rows import Row, percentile, plain
 from bench.web import PERSON, current, loading
-from bench.world import settle, world
+from bench.world import settle
 from deploy.local.supervisor import Stack
 from hosting.compose import prepare_database
 from services.reporting import reporting

@@ -19,7 +19,7 @@ import msgspec
 import uvloop
 from uuid_utils.compat import uuid7
 
-from bench.world import world
+from bench.feed import world
 from services.procurement.budget import budgets
 
 YEAR = 2026

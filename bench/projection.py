@@ -8,11 +8,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench.events import PARTITIONS, Feed, fill
+from bench.events import fill
+from bench.feed import PARTITIONS, Feed, world
 from bench.place import Place
 from bench.prototype import Prototype, consume, counties_of
 from bench.rows import Row, compared, either, interleaved, plain
-from bench.world import settle, world
+from bench.world import settle
 from hosting.compose import running
 from services.reporting import reporting
 from services.reporting.counting import Counting

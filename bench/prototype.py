@@ -14,13 +14,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from asyncpg.pgproto import pgproto
 
-from bench.events import PARTITIONS, Feed
-from bench.place import Pool
-from bench.world import World
+from bench.feed import PARTITIONS, Feed, World
 
 BATCH = 10_000
 TOPICS = ("assets", "safety", "procurement")
@@ -76,6 +75,7 @@ KINDS: dict[bytes, tuple[msgspec.json.Decoder[Any], str]] = {
     b"HazardClosed": (msgspec.json.Decoder(Hazard), "rectified_in_minutes"),
 }
 
+type Pool = asyncpg.Pool[asyncpg.Record]
 type Sums = dict[tuple[str, UUID, date], tuple[int, Decimal]]
 type Columns = list[list[Any]]
 

@@ -12,12 +12,12 @@ import asyncpg
 import httpx
 from aiokafka import AIOKafkaProducer
 
-from bench.events import PARTITIONS, Feed, rows_of
+from bench.events import rows_of
+from bench.feed import PARTITIONS, Feed, world
 from bench.figures import MEASURE, YEAR, counted
 from bench.place import Place
 from bench.rows import Row, plain
 from bench.web import PERSON
-from bench.world import world
 from deploy.local.supervisor import ROOT
 from shared.envelope import encode, key_of, partition_of
 

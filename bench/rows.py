@@ -12,7 +12,8 @@ import msgspec
 
 RESULT = Path(__file__).parent.parent / "build" / "bench.json"
 
-_HEAD = ("name", "value", "limit", "ratio", "goal", "met")
+_HEAD = ("row", "value", "beside it", "ratio", "goal", "met")
+_LEFT = (True, False, False, False, True, True)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -100,26 +101,26 @@ def _goal(
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned text."""
+    """The rows as a table in Markdown, aligned so that it reads well as it is."""
     lines = [_HEAD, *(_cells(row) for row in rows)]
     widths = [max(_width(line[n]) for line in lines) for n in range(len(_HEAD))]
-    return "\n".join(
-        "  ".join(
-            _padded(cell, width, left=n in (0, 4))
-            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
+    padded = [f"| {' | '.join(map(_padded, line, widths, _LEFT))} |" for line in lines]
+    rule = "|".join(
+        "-" * (width + 2) if left else "-" * (width + 1) + ":"
+        for width, left in zip(widths, _LEFT, strict=True)
     )
+    return "\n".join([padded[0], f"|{rule}|", *padded[1:]])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    name = f"… {row.name.strip()}" if row.name.startswith(" ") else row.name
     return (
-        row.name,
+        name,
         f"{_number(row.value)} {row.unit}",
         "" if row.limit is None else _number(row.limit),
         "" if row.ratio is None else f"{row.ratio:.2f}",
         row.goal,
-        "" if row.met is None else ("yes" if row.met else "NO"),
+        "" if row.met is None else ("yes" if row.met else "**no**"),
     )
 
 
@@ -131,7 +132,7 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
-def _padded(text: str, width: int, *, left: bool) -> str:
+def _padded(text: str, width: int, left: bool) -> str:
     space = " " * (width - _width(text))
     return text + space if left else space + text
 

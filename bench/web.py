@@ -13,10 +13,11 @@ import asyncpg
 import msgspec
 
 from bench.append import STREAMS, adopted
+from bench.feed import World, world
 from bench.load import Done, Order
 from bench.place import Place, Pool, free_port
 from bench.rows import Row, compared, interleaved, percentile, plain
-from bench.world import World, keep_current, world
+from bench.world import keep_current
 from deploy.local.supervisor import ROOT
 
 PERSON = "finance_officer"

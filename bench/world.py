@@ -1,46 +1,22 @@
-"""The province that is measured in: counties and schools in a service's local copy, and a person
-who may decide for all of them.
+"""The tree that is measured in, put into a service's local copy, with a person who may decide for
+all of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
 import asyncpg
 
+from bench.feed import World
 from shared.directory import keep
 from shared.directory_events import Document, Place, Post, StaffCopy, UnitCopy
-from shared.ids import derived_id
 from shared.organisation import Level, Role
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 
 BEGAN = date(2020, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """Ids of a generated tree; school n lies in county n % len(counties)."""
-
-    province: UUID
-    counties: Sequence[UUID]
-    schools: Sequence[UUID]
-
-    def county_of(self, n: int) -> UUID:
-        """The county of the nth school."""
-        return self.counties[n % len(self.counties)]
-
-
-def world(schools: int, counties: int = 100) -> World:
-    """The same ids for the same numbers."""
-    return World(
-        derived_id("bench:province"),
-        [derived_id(f"bench:county:{n}") for n in range(counties)],
-        [derived_id(f"bench:school:{n}") for n in range(schools)],
-    )
 
 
 async def settle(pool: Pool, made: World, person: str = "bench") -> None:

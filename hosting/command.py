@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import signal
 import sys
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from evidence.note import Signer
 from hosting import after_restore, operate, parked
 from hosting.application import application
+from hosting.collector import collect_seldom
 from hosting.compose import RoleName, running
 from hosting.export_log import export
 from shared import observe
@@ -90,9 +90,6 @@ def main(
 
 def _run(service: Service, role: RoleName) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # Batches of thousands of events are all young objects: collecting every 700 of them cost a
-    # third of a consumer's time.
-    gc.set_threshold(100_000, 20, 20)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
 

@@ -17,12 +17,12 @@ from pydantic import BaseModel
 
 from evidence.verify import Unverifiable, consistency_ranges, inclusion_ranges, open_note
 from hosting import proof_store
+from hosting.routing import refusing, routing
 from shared.access import scope_of
 from shared.asked import person_of
 from shared.envelope import position_of
 from shared.organisation import Role
 from shared.problems import Problem
-from shared.routing import refusing, routing
 from shared.runtime import Runtime
 from shared.store import Connection
 

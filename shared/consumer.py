@@ -37,6 +37,9 @@ REBALANCE_S = 60.0
 
 SESSION_TIMEOUT_S = 10.0
 POLL_S = 0.1
+PORTION = 1_000
+"""So many records are unpacked before something else may go on."""
+
 AGAIN_S = 1.0
 """After so long a client that failed is built anew."""
 
@@ -170,9 +173,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         checked_at = 0.0
         while not self._stopping.is_set():
             refill = bool(self.lost) and time.monotonic() >= self._again_at
-            wait_ms = 1 if refill else int(POLL_S * 1000)
-            records = await kafka.getmany(timeout_ms=wait_ms, max_records=self.batch)
-            batch = self._take(records)
+            batch = await self._gather(kafka, 0 if refill else POLL_S)
             with contextlib.suppress(Exception):  # met again, and seen to, where it is applied
                 await self.effect.fold(batch)
             await self._settle()
@@ -192,14 +193,32 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._pending = asyncio.create_task(self.effect.apply(batch))
         await self._settle()
 
+    async def _gather(self, kafka: Any, wait_s: float) -> Batch:
+        """The next batch, in portions, so that what is under way is not kept waiting meanwhile."""
+        batch, missing = Batch(), self.batch
+        while missing > 0:
+            records = await kafka.getmany(
+                timeout_ms=int(wait_s * 1000), max_records=min(missing, PORTION)
+            )
+            if not batch.ends.items() <= self._taken.items():
+                batch = Batch()  # taken from us meanwhile, and begun anew
+            if not records:
+                break
+            missing -= self._take(records, batch)
+            wait_s = 0
+            await asyncio.sleep(0)
+        return batch
+
     async def _settle(self) -> None:
         """Waits for what is under way; raises what it failed with."""
         if self._pending is not None:
             await self._pending
 
-    def _take(self, records: Mapping[TopicPartition, Sequence[Any]]) -> Batch:
-        """What of the records is fresh and wanted; the rest only moves the offsets."""
-        batch, wanted = Batch(), self.effect.handler.wanted
+    def _take(self, records: Mapping[TopicPartition, Sequence[Any]], batch: Batch) -> int:
+        """Adds what of the records is fresh and wanted to a batch; the rest only moves the offsets.
+        Returns how many records there were.
+        """
+        wanted = self.effect.handler.wanted
         for tp, messages in records.items():
             mark = self._taken.get(tp)
             if mark is None:  # taken from us meanwhile
@@ -228,7 +247,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             end = Mark(last.offset + 1, position, mark.fence, last.timestamp)
             batch.ends[tp] = self._taken[tp] = end
             self._moved_at[tp] = time.monotonic()
-        return batch
+        return sum(map(len, records.values()))
 
     async def on_partitions_revoked(self, revoked: Any) -> None:  # noqa: ARG002 - always all
         """Before partitions go: lets the running batch commit, forgets what was only fetched."""

@@ -19,9 +19,9 @@ from uuid import UUID
 import asyncpg
 import uvloop
 
-from bench.events import Feed
+from bench.feed import Feed, world
 from bench.prototype import KINDS, Prototype, batches, counties_of
-from bench.world import world
+from hosting.collector import collect_seldom
 
 _SCHOOL = """
 insert into school_day as t (kind, school, day, count, amount) values ($1, $2, $3, 1, $4)
@@ -72,4 +72,5 @@ async def run(options: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     uvloop.run(run(json.loads(sys.argv[1])))

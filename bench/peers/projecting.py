@@ -22,14 +22,14 @@ from urllib.parse import urlsplit
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 
-from bench.events import PARTITIONS, Feed, fill
+from bench.events import fill
+from bench.feed import PARTITIONS, Feed, world
 from bench.peers import parts
 from bench.peers.child import Ran, ran
 from bench.place import Place
 from bench.projection import product
 from bench.prototype import TABLES, TOPICS, Prototype, consume, counties_of
 from bench.rows import Row, Side, compared, interleaved
-from bench.world import world
 from deploy.local.kafka import java
 
 _SUMS = """
@@ -39,6 +39,8 @@ select (select sum(count) from school_day), (select sum(count) from county_day),
 THREADS = 2
 COMMIT_MS = 500
 HEAP_MB = 512
+ROUNDS_MAX = 3
+"""A round takes some three minutes."""
 
 
 @dataclass(slots=True)
@@ -188,7 +190,7 @@ async def projection(place: Place) -> list[Row]:
     schools = place.size(20_000, 2_000)
     contest = Contest(
         place, stack.kafka, Feed(place.size(2_000_000, 100_000), schools),
-        Feed(place.size(500_000, 20_000), schools), Feed(place.size(20_000, 2_000), schools),
+        Feed(place.size(200_000, 20_000), schools), Feed(place.size(20_000, 2_000), schools),
     )  # fmt: skip
     for feed in (contest.whole, contest.part, contest.few):
         await fill(stack.kafka, feed)
@@ -204,7 +206,7 @@ async def projection(place: Place) -> list[Row]:
             "product": lambda: product(place, contest.part),
             "serial": serial.rate,
         }
-        found = await interleaved(place.rounds, sides)
+        found = await interleaved(min(place.rounds, ROUNDS_MAX), sides)
     with suppress(FileNotFoundError):
         shutil.rmtree(parts.HOME / "state")
     return rows(contest, found)

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
+from hosting.routing import refusing, routing
 from services.reporting.alert import alerts
 from services.reporting.alert.views import alert_list
 from services.reporting.reader import Reader
@@ -28,7 +29,6 @@ from shared.envelope import Position, position_of
 from shared.kernel import ViewOf
 from shared.organisation import READERS
 from shared.problems import Problem
-from shared.routing import refusing, routing
 from shared.runtime import Runtime
 from shared.views import row_of
 

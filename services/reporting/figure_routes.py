@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from hosting.routing import refusing, routing
 from services.reporting import answers
 from services.reporting.figures import read as stored
 from services.reporting.figures import shape
@@ -23,7 +24,6 @@ from services.reporting.reader import Reader
 from services.reporting.showing import Show, days_of
 from shared.kernel import Refused
 from shared.organisation import Level, Unit
-from shared.routing import refusing, routing
 from shared.runtime import Runtime
 
 EVENTS_MAX = 500_000

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.reporting.figures.fold import Folder
+from services.reporting.figures.fold import Folded, Folder
 from services.reporting.figures.keep import COPY_FROM, Keeper
 from services.reporting.figures.rebuild import refold
 from services.reporting.figures.roll import Roller, shifts
@@ -335,7 +335,8 @@ def test_a_circle_in_the_tree_ends() -> None:
 
 
 def test_the_folder_reads_each_event_once_for_all_its_measures() -> None:
-    folded = Folder(measures).fold([repair(ONE, "valve", quantity=3)])
+    folded = Folded()
+    Folder(measures).fold([repair(ONE, "valve", quantity=3)], folded)
     found = {key[0][0]: sums for key, sums in folded.leaves.items()}
     assert found["assets.repairs_done"] == [1, 1, 125_000, 30_000]
     assert found["assets.repair_response_minutes"] == [1, 1, 0, 100_000]

@@ -102,9 +102,10 @@ class Folder:
         }
         self._sources: dict[bytes, str] = {}
 
-    def fold(self, events: Iterable[Delivered]) -> Folded:
-        """The effect of a batch; raises `Unappliable` for an event that no measure can read."""
-        folded = Folded()
+    def fold(self, events: Iterable[Delivered], folded: Folded) -> None:
+        """Adds events to the effect of a batch; raises `Unappliable` for one that no measure can
+        read.
+        """
         keep, sources, plans = folded.archive.append, self._sources, self.plans
         for event in events:
             try:
@@ -121,7 +122,6 @@ class Folder:
                     self._add(folded, event, plan[1], body, day)
             except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
                 raise Unappliable(event, f"{event.type}: {error!r}") from error
-        return folded
 
     def _add(
         self, folded: Folded, event: Delivered, measures: Sequence[Measure], body: Any, day: date

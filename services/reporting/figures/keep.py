@@ -6,11 +6,11 @@ folded again; whoever moves the tree (see `roll`) waits for the batches under wa
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import batched
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +34,9 @@ from shared.effect import Handler
 from shared.envelope import Delivered
 from shared.locks import Lock
 from shared.store import Conflict, Connection
+
+PORTION = 500
+"""So many events are folded before something else may go on."""
 
 COPY_FROM = 1_000
 """From so many rows on a COPY is faster than arrays as parameters."""
@@ -104,8 +107,10 @@ class Keeper(Handler):
 
     async def prepare(self, events: list[Delivered]) -> Prepared:
         """Folds a batch; raises `Unappliable` for an event that no measure can read."""
-        with collector_paused():
-            folded = self.folder.fold(events)
+        folded = Folded()
+        for some in batched(events, PORTION, strict=False):
+            self.folder.fold(some, folded)
+            await asyncio.sleep(0)  # what is being written goes on
         partition = min(event.partition for event in events)
         # Processes share no partition, so the lowest one names the process.
         self.lane = partition if self.lane is None else min(self.lane, partition)
@@ -118,9 +123,11 @@ class Keeper(Handler):
             await self.reload()
         await intern_series(self.pool, self.numbers, {key for key, _, _ in folded.leaves})
         await intern_places(self.pool, self.numbers, {unit for _, unit, _ in folded.leaves})
-        with collector_paused():
-            rows = rows_of(self.spread.cells(folded.leaves), self.lane or 0)
-        return Prepared(folded, rows, self.tree.version, self.generation)
+        cells, version, generation = (
+            self.spread.cells(folded.leaves), self.tree.version, self.generation
+        )  # fmt: skip
+        await asyncio.sleep(0)
+        return Prepared(folded, rows_of(cells, self.lane or 0), version, generation)
 
     async def commit(self, connection: Connection, prepared: Prepared) -> None:
         """Writes a folded batch; `Conflict` if the tree has moved meanwhile, or figures have been
@@ -165,16 +172,6 @@ async def current(connection: Connection, prepared: Prepared) -> bool:
     row = await connection.fetchrow("select version, generation from rolled for share")
     assert row is not None
     return (row["version"], row["generation"]) == (prepared.version, prepared.generation)
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """A batch makes many objects and no circles: looking for some would cost a third more."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 async def write_figures(connection: Connection, rows: Sequence[FigureRow]) -> None:

@@ -27,7 +27,6 @@ from services.reporting.figures.keep import (
     Keeper,
     Pool,
     Prepared,
-    collector_paused,
     current,
     write_figures,
 )  # fmt: skip
@@ -251,10 +250,6 @@ class Rebuild:
 
     def fold(self, rows: Sequence[Any]) -> Folded:
         """What archived events come to, of the measures wanted."""
-        with collector_paused():
-            return self._fold(rows)
-
-    def _fold(self, rows: Sequence[Any]) -> Folded:
         folded, facts = Folded(), self.keeper.folder.facts
         for row in rows:
             recorded = Recorded(

@@ -89,22 +89,9 @@ create table measured (
 );
 
 -- The second wall beneath the access check: whoever reads sees only what the check has granted to
--- the request: its units ('*': everything), kept also as numbers, by which figures are found.
-create function grant_units(units text) returns void language sql as $$
-    select set_config('houqin.units', units, true), set_config(
-        'houqin.places',
-        case when units = '*' then units else coalesce((
-            select string_agg(no::text, ',') from place
-            where unit = any(string_to_array(units, ',')::uuid[])
-        ), '') end,
-        true
-    )
-$$;
+-- the request, named in houqin.units ('*': everything).
 create function granted_units() returns setof uuid language sql stable parallel safe as $$
     select unnest(string_to_array(current_setting('houqin.units', true), ',')::uuid[])
-$$;
-create function granted_places() returns setof int language sql stable parallel safe as $$
-    select unnest(string_to_array(current_setting('houqin.places', true), ',')::int[])
 $$;
 alter table archive enable row level security;
 create policy granted on archive for select to houqin_reader using (
@@ -116,8 +103,8 @@ create policy granted on archive for select to houqin_reader using (
 );
 alter table figure enable row level security;
 create policy granted on figure for select to houqin_reader using (
-    (select current_setting('houqin.places', true)) = '*'
-    or place in (select granted_places())
+    (select current_setting('houqin.units', true)) = '*'
+    or place in (select no from place where unit in (select granted_units()))
 );
 grant select on archive, stray, place, series, figure, rolled, rolled_parent, consumed, parked_key
     to houqin_reader;
