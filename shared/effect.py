@@ -206,7 +206,7 @@ class Effect:
             async with self.pool.acquire() as connection, connection.transaction():
                 if batch.kept:
                     await self.handler.commit(connection, batch.prepared)
-                    failpoint("project.middle")
+                    failpoint("project.middle", self.name)
                 if aside:
                     await parking.park(connection, self.name, aside)
                 await self._move(connection, batch.ends)

@@ -1,7 +1,8 @@
 """F1 to F5: processes die, lines break.
 
 F1 a service, at a failpoint or anywhere; F2 brokers; F3 Postgres, whole or a backend; F4 a link cut,
-stalled, broken after some bytes, deaf or mute; F5 the answer to an append that was committed.
+stalled, broken after some bytes, deaf, mute, half-open or slow; F5 the answer to an append that was
+committed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.faults.scene import Fault, Scene
 
 KILL, FIVE = "kill", "five at once"
 PROJECT = "project.middle"
+FIGURES = f"{PROJECT}@figures"
 POINTS = (
     "append.before", "append.after_commit", "relay.after_send", "relay.after_mark", PROJECT,
 )  # fmt: skip
@@ -24,7 +26,9 @@ PASSES_MAX = 5
 BYTES_MAX = 20_000
 DIE_S = 60.0
 CUT, STALL, SOME, DEAF, MUTE, HALF = "cut", "stall", "bytes", "deaf", "mute", "half-open"
-MODES = (CUT, STALL, SOME, DEAF, MUTE)
+SLOW = "slow"
+MODES = (CUT, STALL, SOME, DEAF, MUTE, SLOW)
+LATENCY_S, BYTES_A_SECOND = (0.02, 0.3), (20_000, 200_000)
 LOSSES_MAX = 3
 
 
@@ -50,7 +54,7 @@ async def dies(scene: Scene, point: str, service: str) -> None:
     child = await rig.arm(service, f"{point}:{scene.chance.randint(1, PASSES_MAX)}")
     dying = asyncio.create_task(child.wait())
     async with asyncio.timeout(DIE_S):
-        if point == PROJECT:  # every service takes in who holds which post
+        if point in {PROJECT, FIGURES}:  # every service takes in who holds which post
             await scene.nudge_with("principal", appoint, dying.done)
         else:
             await scene.nudge(service, dying.done)
@@ -102,6 +106,8 @@ async def link_breaks(scene: Scene, variant: str) -> None:
                 link.stall(Way.BACK)
             case "half-open":
                 link.forsake()
+            case "slow":
+                link.slow(scene.chance.uniform(*LATENCY_S), scene.chance.randrange(*BYTES_A_SECOND))
             case _:
                 link.stall(Way.THERE)
     if kind == KAFKA:
@@ -126,7 +132,10 @@ async def answers_are_lost(scene: Scene, variant: str) -> None:
 BREAKS = (
     Fault(
         "F1", "kill -9 service",
-        [FIVE, *(f"{point} {service}" for point in (*POINTS, KILL) for service in SERVICES)],
+        [
+            FIVE, f"{FIGURES} reporting",
+            *(f"{point} {service}" for point in (*POINTS, KILL) for service in SERVICES),
+        ],
         services_die,
     ),
     Fault("F2", "kill -9 broker", ["one", "two", "all"], brokers_die),

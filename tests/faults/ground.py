@@ -36,6 +36,7 @@ OFFICERS = {
 TREE = tuple(row for row in places.TREE if row[2] in {"province", "city", "county", "township"})
 YEAR, RACE_YEAR = 2041, 2042
 LINE = {"code": "food", "name": "食材", "fund": "canteen", "amount_cny": "900000000"}
+TIGHT = {"code": "tight", "name": "低值易耗", "fund": "canteen", "amount_cny": "1"}
 CARDS = 3
 
 
@@ -162,10 +163,9 @@ async def furnish(world: World, school: School) -> None:
     """Two budgets, some cards, and a pane broken on purpose."""
     api, here = world.api, {"organisation": school.id}
     head, director = school.person("principal"), school.person("logistics_director")
-    school.budget, school.race = [
-        str((await api.do(head, "/procurement/budgets", here | {"year": year, "lines": [LINE]}))["id"])
-        for year in (YEAR, RACE_YEAR)
-    ]  # fmt: skip
+    budget, race = {"year": YEAR, "lines": [LINE]}, {"year": RACE_YEAR, "lines": [LINE, TIGHT]}
+    school.budget = str((await api.do(head, "/procurement/budgets", here | budget))["id"])
+    school.race = str((await api.do(head, "/procurement/budgets", here | race))["id"])
     for number in range(CARDS):
         card = here | {
             "tag": f"ready-{number}", "name": "投影仪", "category": "A02020200",

@@ -151,7 +151,7 @@ class Load:
             pen = self.desk.pen(f"{number}.{school.code}.{role}.{turn}", school)
             manner = pen.chance.random()
             if manner < 0.1 and mine:
-                await self._again(pen.chance.choice(mine))
+                await self.again(pen.chance.choice(mine))
             elif manner < 0.14 and mine:
                 await self._other_body(pen.chance.choice(mine))
             elif manner < 0.26:
@@ -184,9 +184,9 @@ class Load:
         if one.status not in one.allowed:
             self.wrong.append(f"{one.key} {one.command}: {one.status} {one.answer[:300]!r}")
 
-    async def _again(self, one: Asked) -> None:
+    async def again(self, one: Asked, door: str = "") -> None:
         """A command taken before is sent again: the same answer, and no second effect."""
-        answer = await self._answered(one)
+        answer = await self._answered(one, door)
         same = answer.content == one.answer and answer.headers.get("idempotent-replayed") == "true"
         if not same:
             self.wrong.append(f"{one.key} repeated: {answer.status_code} {answer.content[:300]!r}")

@@ -59,7 +59,7 @@ BUGS = (
         "horizon", "the relay's cursor passes events that commit later",
         "shared/relay.py",
         [(" and tx < pg_snapshot_xmin(pg_current_snapshot())\norder", "\norder")],
-        "F12",
+        "F12", "late commit",
     ),
     Bug(
         "early-mark", "the relay marks before Kafka has acknowledged",
@@ -90,18 +90,18 @@ BUGS = (
             ),
             (
                 "        self.marks |= batch.ends\n",
-                ('        failpoint("project.middle")\n'
+                ('        failpoint("project.middle", self.name)\n'
                 "        async with self.pool.acquire() as connection:\n"
                 "            await self._move(connection, batch.ends)\n"
                 "        self.marks |= batch.ends\n"),
             ),
             (
                 ("                    await self.handler.commit(connection, batch.prepared)\n"
-                '                    failpoint("project.middle")\n'),
+                '                    failpoint("project.middle", self.name)\n'),
                 "                    await self.handler.commit(connection, batch.prepared)\n",
             ),
         ],
-        "F1", "project.middle reporting",
+        "F1", "project.middle@figures",
     ),
     Bug(
         "off-by-one", "an event at the high-water mark is taken for a new one",
@@ -145,13 +145,13 @@ BUGS = (
         "unchecked", "a lost race is not noticed: what did not go in is said to be there",
         "shared/migrations/0001_log.sql",
         [("if met <> wanted then", "if met < 0 then")],
-        "F12",
+        "F12", "same version",
     ),
     Bug(
         "unproved", "what a process remembers is believed without proof",
         "shared/writer.py",
         [("if len(moved) == len(outcomes) and known.recalled <= set().union(*moved):", "if moved is not known:")],
-        "F12",
+        "F12", "same version",
     ),
     Bug(
         "zombie", "nobody looks at the fence or the offset before moving on",
@@ -169,7 +169,7 @@ BUGS = (
                 "            await write_figures(other, prepared.rows)\n"),
             )
         ],
-        "F1", "project.middle reporting",
+        "F1", "project.middle@figures",
     ),
     Bug(
         "overtaken", "later events of a parked key do not wait",
@@ -201,7 +201,7 @@ BUGS = (
                 "    if command.amount_cny > 1000 * balance.free_cny + 1000:\n",
             )
         ],
-        "F12",
+        "F12", "last money",
     ),
 )  # fmt: skip
 

@@ -198,7 +198,9 @@ class Rig(Stack):
         return sorted(found)
 
     @asynccontextmanager
-    async def spare(self, service: str, role: str = "") -> AsyncIterator[tuple[Process, int]]:
+    async def spare(
+        self, service: str, role: str = "", failpoint: str = ""
+    ) -> AsyncIterator[tuple[Process, int]]:
         """A second process of a service (role: all, or `worker`), and its port."""
         name = f"{service}-spare"
         (port,) = choose_ports(self.folder / "ports.json", [name]).values()
@@ -209,9 +211,12 @@ class Rig(Stack):
             mark=tag,
             log=self.folder / "logs" / f"{name}.log",
             pid_file=self.folder / "pids" / f"{name}.json",
-            env={**self._environment(service), "HOUQIN_PORT": str(port)},
+            env={
+                **self._environment(service),
+                "HOUQIN_PORT": str(port), "HOUQIN_FAILPOINT": failpoint,
+            },
             cwd=ROOT,
-        )
+        )  # fmt: skip
         self.spares[name] = process
         try:
             await process.start()
@@ -235,6 +240,11 @@ def freeze(pid: int) -> None:
 def thaw(pid: int) -> None:
     """Lets a frozen process go on."""
     os.kill(pid, signal.SIGCONT)
+
+
+def frozen(pid: int) -> bool:
+    """Whether a process of ours is stopped in its tracks."""
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 async def fences(pools: Sequence[Pool], consumer: str) -> int:

@@ -23,13 +23,17 @@ from tests.faults.ground import Ground
 from tests.faults.inspection import HEAL_S, Inspector, NeverCaughtUp
 from tests.faults.load import Asked, Load
 from tests.faults.messages import MESSAGES
+from tests.faults.races import RACING
 from tests.faults.restores import RESTORES
 from tests.faults.rivals import RIVALS
 from tests.faults.scene import Fault, Scene
 
 FAULTS: dict[str, Fault] = {
     fault.code: fault
-    for fault in sorted((*BREAKS, *MESSAGES, *RIVALS, *RESTORES), key=lambda one: int(one.code[1:]))
+    for fault in sorted(
+        (*BREAKS, *MESSAGES, *RACING, *RIVALS, *RESTORES),
+        key=lambda one: int(one.code[1:]),
+    )
 }
 """Every fault that is there, by its number in the matrix (docs/reliability.md)."""
 
