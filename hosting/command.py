@@ -12,6 +12,7 @@ import contextlib
 import gc
 import signal
 import sys
+from collections.abc import Iterator
 from socket import socket
 
 import asyncpg
@@ -37,14 +38,22 @@ async def serve(service: Service, role: RoleName) -> None:
                 rt.stopping.set()
                 await super().shutdown(sockets)
 
+            @contextlib.contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                # Uvicorn's own sends itself the signal once more when it has drained, and dies of
+                # it before the workers have finished their batches and left their groups.
+                loop = asyncio.get_running_loop()
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, self.handle_exit, number, None)
+                yield
+
         server = Server(
             uvicorn.Config(
                 application(rt, role), config.host, config.port, log_level="warning",
                 access_log=False, lifespan="off", timeout_graceful_shutdown=3,
             )
         )  # fmt: skip
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve()
+        await server.serve()
 
 
 def main(service: Service) -> None:

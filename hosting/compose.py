@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,6 +19,7 @@ from hosting import restored
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store, views
 from shared.access import Tokens
+from shared.clock import this_moment
 from shared.config import Settings
 from shared.consumer import Consumer
 from shared.decide import SYSTEM, Step
@@ -165,4 +165,4 @@ async def _await_opening(rt: Runtime, relay: Relay) -> None:
 async def _add_partitions(rt: Runtime) -> None:
     """The next month's partition exists before the month does."""
     async with rt.pool.acquire() as connection:
-        await store.add_partitions(connection, datetime.now(UTC).date())
+        await store.add_partitions(connection, this_moment().date())

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from shared.clock import this_moment
 from shared.directory import Directory
 from shared.fields import business_day
 from shared.ids import new_id
@@ -77,7 +78,7 @@ class Request:
     correlation: UUID | None = None
     causation: UUID | None = None
     trace: str | None = None
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    now: datetime = field(default_factory=this_moment)
 
 
 @dataclass(slots=True)

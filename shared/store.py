@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from shared.clock import this_moment
 from shared.kernel import Aggregate, Event, Recorded
 from shared.locks import Lock
 
@@ -175,7 +176,7 @@ async def migrate(pool: asyncpg.Pool[asyncpg.Record], folders: Sequence[Path]) -
                 if name not in done:
                     await connection.execute(path.read_text("utf-8"))
                     await connection.execute("insert into migration (name) values ($1)", name)
-        await add_partitions(connection, datetime.now(UTC).date())
+        await add_partitions(connection, this_moment().date())
 
 
 async def add_partitions(connection: Connection, today: date) -> None:

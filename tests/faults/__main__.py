@@ -77,7 +77,9 @@ async def main(options: argparse.Namespace, folder: Path) -> int:
     if unknown:
         print(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
         return 2
-    chosen = [narrowed(code, options.variant) for code in codes]
+    chosen = [one for code in codes if possible(one := narrowed(code, options.variant))]
+    if not chosen:
+        return 2
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     command = " ".join(["python", "-m", "tests.faults", *sys.argv[1:]])
     print(f"seed {seed}", flush=True)
@@ -97,6 +99,14 @@ async def main(options: argparse.Namespace, folder: Path) -> int:
             print(f"{tally.fault}: {finding}")
     print("every promise kept" if made.good else f"PROMISES BROKEN, seed {seed}")
     return 0 if made.good else 1
+
+
+def possible(fault: Fault) -> bool:
+    """Whether a fault can be made on this machine; says so if not."""
+    why = fault.why_not()
+    if why:
+        print(f"{fault.code} {fault.title} is left out: {why}", flush=True)
+    return not why
 
 
 def narrowed(code: str, variant: str) -> Fault:

@@ -32,7 +32,7 @@ BACK_S = 60.0
 SERVICES = tuple(name for name in supervisor.SERVICES if name not in supervisor.PORTAL)
 """The services that have a log."""
 
-POSTGRES, KAFKA, CLIENT = "postgres", "kafka", "client"
+POSTGRES, KAFKA, CLIENT, PROVIDER = "postgres", "kafka", "client", "provider"
 KINDS = (POSTGRES, KAFKA, CLIENT)
 """What a service is linked with."""
 
@@ -127,7 +127,7 @@ class Rig(Stack):
         self._broker = kafka
 
     def _environment(self, name: str) -> dict[str, str]:
-        env = super()._environment(name)
+        env = {**super()._environment(name), "HOUQIN_CLOCK": str(self._clock(name))}
         if name not in self.services:
             return env
         (store,) = self.links[name, POSTGRES]
@@ -137,6 +137,23 @@ class Rig(Stack):
             "HOUQIN_DATABASE": self.dsns[name].replace(there, f"{HOST}:{store.port}/"),
             "HOUQIN_KAFKA": ",".join(f"{HOST}:{link.port}" for link in self.links[name, KAFKA]),
         }
+
+    def _clock(self, name: str) -> Path:
+        """The file that says how far the clock of that part is off."""
+        path = self.folder / "clocks" / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("0")
+        return path
+
+    def turn_clocks(self, seconds: float, *names: str) -> None:
+        """From now on those parts (none named: every service and the provider) have that much more
+        than it is; Postgres and Kafka keep the machine's time.
+        """
+        for name in names or (*self.services, PROVIDER):
+            fresh = self._clock(name).with_suffix(".new")
+            fresh.write_text(str(seconds))
+            fresh.replace(self._clock(name))
 
     def doors(self) -> dict[str, str]:
         """Where clients reach each service, and the provider."""
@@ -230,6 +247,15 @@ class Rig(Stack):
     def memory_mb(self, name: str) -> float:
         """What a part holds in memory."""
         return float(psutil.Process(self.pid(name)).memory_info().rss) / 1e6
+
+
+async def until_gone(pid: int) -> None:
+    """Waits until a process is no more."""
+
+    async def gone() -> bool:
+        return not psutil.pid_exists(pid)
+
+    await until(gone, BACK_S)
 
 
 def freeze(pid: int) -> None:

@@ -16,9 +16,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.faults.away import AWAY
 from tests.faults.breaks import BREAKS
 from tests.faults.checks import Verdict
+from tests.faults.clocks import CLOCKS
 from tests.faults.commands import Desk
+from tests.faults.disk import FULL
 from tests.faults.ground import Ground
 from tests.faults.inspection import HEAL_S, Inspector, NeverCaughtUp
 from tests.faults.load import Asked, Load
@@ -27,11 +30,12 @@ from tests.faults.races import RACING
 from tests.faults.restores import RESTORES
 from tests.faults.rivals import RIVALS
 from tests.faults.scene import Fault, Scene
+from tests.faults.slow import SLOWNESS
 
 FAULTS: dict[str, Fault] = {
     fault.code: fault
     for fault in sorted(
-        (*BREAKS, *MESSAGES, *RACING, *RIVALS, *RESTORES),
+        (*BREAKS, *MESSAGES, *RACING, *RIVALS, *SLOWNESS, *CLOCKS, *FULL, *AWAY, *RESTORES),
         key=lambda one: int(one.code[1:]),
     )
 }
@@ -133,7 +137,7 @@ class Run:
             await self.inspector.caught_up()
         except NeverCaughtUp as error:
             scene.wrong.append(f"{fault.code} {variant}: {error}")
-        seconds = time.monotonic() - healed
+        seconds, last = time.monotonic() - healed, self.inspector.last_behind
         found = await self._verdict(scene)
         asked = self.load.asked[before:]
         tally = self.tallies.setdefault(fault.code, Tally(fault.code, fault.title))
@@ -142,6 +146,7 @@ class Run:
             f"{self.number:>5}  {f'{fault.code} {variant}':<38} {len(asked):>5} commands"
             f" {sum(one.unknown > 0 for one in asked):>4} unknown  lag 0 {seconds:5.1f} s"
             f"  {time.monotonic() - begun:5.1f} s  {'ok' if not found.every else 'WRONG'}"
+            + (f"  (last: {last})" if seconds > 1 else "")
         )
         for one in found.every:
             self.say(f"       {one}")

@@ -51,10 +51,11 @@ class Scene:
 @dataclass(frozen=True)
 class Fault:
     """A kind of fault. `variants`: its forms, one a round; `strike` breaks something, lets that
-    last, and heals it.
+    last, and heals it. `why_not`: why that cannot be done on this machine (nothing: it can).
     """
 
     code: str
     title: str
     variants: Sequence[str]
     strike: Callable[[Scene, str], Awaitable[None]]
+    why_not: Callable[[], str] = str
