@@ -18,8 +18,8 @@ async def provider_is_away(scene: Scene, variant: str) -> None:
     so until the provider is back, and the others do not care.
     """
     rig, api = scene.rig, scene.ground.world.api
-    for person in everybody(scene):
-        api.forget(person)
+    api.forget_all()
+    for person in (*everybody(scene), *scene.ground.lookers.values()):
         await api.token(person)
     before = len(scene.load.asked)
     await rig.halt(PROVIDER)

@@ -16,6 +16,9 @@ from tests.faults.proxy import Way
 from tests.faults.rig import CLIENT, KAFKA, KINDS, POSTGRES, SERVICES
 from tests.faults.scene import Fault, Scene
 
+ENDS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "postmaster": signal.SIGKILL}
+"""How Postgres is brought down."""
+
 KILL, FIVE = "kill", "five at once"
 PROJECT = "project.middle"
 FIGURES = f"{PROJECT}@figures"
@@ -77,7 +80,7 @@ async def brokers_die(scene: Scene, variant: str) -> None:
 
 
 async def postgres_dies(scene: Scene, variant: str) -> None:
-    """F3. `immediate` is what `pg_ctl -m immediate` sends; a backend takes all others with it."""
+    """F3. `fast` and `immediate` are what `pg_ctl -m` sends; a backend takes all others with it."""
     rig = scene.rig
     if variant == "backend":
         pid, _ = scene.chance.choice(rig.backends())
@@ -85,7 +88,7 @@ async def postgres_dies(scene: Scene, variant: str) -> None:
         await scene.lasting()
         return
     pid = rig.pid(POSTGRES)
-    await rig.kill(POSTGRES, signal.SIGQUIT if variant == "immediate" else signal.SIGKILL)
+    await rig.kill(POSTGRES, ENDS[variant])
     await scene.lasting()
     await rig.until_back(POSTGRES, pid)
 
@@ -139,7 +142,7 @@ BREAKS = (
         services_die,
     ),
     Fault("F2", "kill -9 broker", ["one", "two", "all"], brokers_die),
-    Fault("F3", "Postgres crash", ["immediate", "postmaster", "backend"], postgres_dies),
+    Fault("F3", "Postgres crash", [*ENDS, "backend"], postgres_dies),
     Fault(
         "F4", "broken link",
         [

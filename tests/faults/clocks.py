@@ -42,6 +42,7 @@ async def clocks_are_wrong(scene: Scene, variant: str) -> None:
             await scene.to_the_end()
     finally:
         rig.turn_clocks(0)
+        scene.ground.world.api.forget_all()  # tokens of other times
 
 
 async def year_ends(scene: Scene, zone: timezone) -> None:

@@ -46,6 +46,9 @@ HEADING = (
     f" {'doubled':>8} {'wrong':>6} {'lag 0, s':>9}"
 )
 
+SIGN_IN_S = 300.0
+"""After so long everybody signs in anew, between two rounds."""
+
 type Say = Callable[[str], None]
 
 
@@ -104,6 +107,7 @@ class Run:
     tallies: dict[str, Tally] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     number: int = 0
+    signed_in_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     async def begin(cls, ground: Ground, seed: int, per_person: int, say: Say) -> Run:
@@ -124,6 +128,9 @@ class Run:
         chance = random.Random(f"{self.seed}.{self.number}.{fault.code}.{variant}")
         scene = Scene(self.ground, self.load, self.inspector, chance, self.number)
         before, begun = len(self.load.asked), time.monotonic()
+        if begun > self.signed_in_at + SIGN_IN_S:  # tokens of this platform last for 15 minutes
+            self.ground.world.api.forget_all()
+            self.signed_in_at = begun
         self.load.start(self.number)
         try:
             await self.load.more(chance.randint(1, max(2, self.load.size // 2)))
