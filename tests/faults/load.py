@@ -79,6 +79,8 @@ class Load:
     """What should not have been answered so."""
     attempts: int = 0
     """Requests sent, again and again counted."""
+    turned_away: int = 0
+    """Answers that said that something is not as it should be (5xx)."""
     _answered_at: float = 0.0
     _tags: dict[str, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -262,6 +264,7 @@ class Load:
                 why = repr(error)
             else:
                 why = f"{answer.status_code} {answer.text[:200]}"
+                self.turned_away += answer.status_code in UNKNOWN
                 if answer.status_code == SIGN_IN_AGAIN:
                     api.forget(one.person)
                 elif answer.status_code == UNFORESEEN:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deploy.local.supervisor import ROOT, RUN
+from deploy.local.supervisor import ROOT
+from tests.faults.copies import copied, replaced
 
 FILE = ROOT / "build" / "planted.json"
 RUN_S_MAX = 300
@@ -46,12 +46,7 @@ class Bug:
     def plant(self, copy: Path) -> None:
         """Changes the copy; LookupError if the place is no longer as it was."""
         path = copy / self.file
-        text = path.read_text("utf-8")
-        for was, becomes in self.changes:
-            if was not in text:
-                raise LookupError(f"{self.name}: {self.file} no longer holds\n{was}")
-            text = text.replace(was, becomes, 1)
-        path.write_text(text, "utf-8")
+        path.write_text(replaced(path.read_text("utf-8"), self.changes), "utf-8")
 
 
 BUGS = (
@@ -216,22 +211,6 @@ class Caught:
     seed: int
     seconds: float
     finding: str
-
-
-def copied(folder: Path) -> Path:
-    """The tracked files of this checkout, with what it has installed and fetched."""
-    copy = folder / "houqin"
-    git = shutil.which("git") or "git"
-    names = subprocess.run(
-        [git, "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
-    for name in filter(None, names.split("\0")):
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name)
-    (copy / ".venv").symlink_to(Path(sys.prefix))
-    (copy / ".run").mkdir()
-    (copy / ".run" / "cache").symlink_to(RUN / "cache")
-    return copy
 
 
 def hunted(bug: Bug, seeds: Sequence[int], rounds: int) -> Caught:

@@ -205,6 +205,14 @@ class Rig(Stack):
         part.keeper = asyncio.create_task(self._keep(part))
         return child
 
+    async def release(self, name: str, tree: Path | None) -> None:
+        """Exchanges a service's process for one out of another tree of files (None: this one)."""
+        process = self._parts[name].process
+        await self.halt(name)
+        process.env = {**process.env, "PYTHONPATH": str(tree or ROOT)}
+        process.cwd = tree or ROOT
+        await self.resume(name)
+
     def backends(self) -> list[tuple[int, str]]:
         """Postgres's own processes that serve a service: pid and database."""
         found = []
@@ -216,9 +224,11 @@ class Rig(Stack):
 
     @asynccontextmanager
     async def spare(
-        self, service: str, role: str = "", failpoint: str = ""
+        self, service: str, role: str = "", failpoint: str = "", tree: Path | None = None
     ) -> AsyncIterator[tuple[Process, int]]:
-        """A second process of a service (role: all, or `worker`), and its port."""
+        """A second process of a service (role: all, or `worker`), and its port; out of another tree
+        of files than this one, if named.
+        """
         name = f"{service}-spare"
         (port,) = choose_ports(self.folder / "ports.json", [name]).values()
         tag = f"houqin={self.folder}:{name}"
@@ -231,8 +241,9 @@ class Rig(Stack):
             env={
                 **self._environment(service),
                 "HOUQIN_PORT": str(port), "HOUQIN_FAILPOINT": failpoint,
+                "PYTHONPATH": str(tree or ROOT),
             },
-            cwd=ROOT,
+            cwd=tree or ROOT,
         )  # fmt: skip
         self.spares[name] = process
         try:

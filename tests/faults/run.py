@@ -29,13 +29,14 @@ from tests.faults.messages import MESSAGES
 from tests.faults.races import RACING
 from tests.faults.restores import RESTORES
 from tests.faults.rivals import RIVALS
+from tests.faults.rolling import ROLLING
 from tests.faults.scene import Fault, Scene
 from tests.faults.slow import SLOWNESS
 
 FAULTS: dict[str, Fault] = {
     fault.code: fault
     for fault in sorted(
-        (*BREAKS, *MESSAGES, *RACING, *RIVALS, *SLOWNESS, *CLOCKS, *FULL, *AWAY, *RESTORES),
+        (*BREAKS, *MESSAGES, *RACING, *RIVALS, *SLOWNESS, *CLOCKS, *FULL, *AWAY, *ROLLING, *RESTORES),
         key=lambda one: int(one.code[1:]),
     )
 }
