@@ -44,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument("--fault", default="", help="F4, or several: F1,F4 (default: all)")
-    made.add_argument("--variant", default="", help="only forms that begin so, as --list has them")
+    made.add_argument(
+        "--variant", default="", help="only forms with that in them, as --list has them"
+    )
     made.add_argument("--seed", type=int, help="which run (default: a new one)")
     made.add_argument("--rounds", type=int, default=1, help="of each fault (default: 1)")
     made.add_argument("--minutes", type=float, default=0.0, help="instead: for so long")
@@ -110,9 +112,9 @@ def possible(fault: Fault) -> bool:
 
 
 def narrowed(code: str, variant: str) -> Fault:
-    """A fault with all its forms, or with those that begin so."""
+    """A fault with all its forms, or with those that have this in them."""
     fault = FAULTS[code]
-    forms = [form for form in fault.variants if form.startswith(variant)]
+    forms = [form for form in fault.variants if variant in form]
     return replace(fault, variants=forms or fault.variants)
 
 

@@ -21,6 +21,7 @@ async def provider_is_away(scene: Scene, variant: str) -> None:
     api.forget_all()
     for person in (*everybody(scene), *scene.ground.lookers.values()):
         await api.token(person)
+    await scene.anew()
     before = len(scene.load.asked)
     await rig.halt(PROVIDER)
     try:

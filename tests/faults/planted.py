@@ -26,6 +26,7 @@ from pathlib import Path
 
 from deploy.local.supervisor import ROOT
 from tests.faults.copies import copied, replaced
+from tests.faults.run import HEADING
 
 FILE = ROOT / "build" / "planted.json"
 RUN_S_MAX = 300
@@ -241,9 +242,13 @@ def run(copy: Path, bug: Bug, seed: int, rounds: int) -> str:
         return f"did not end within {RUN_S_MAX} s"
     if done.returncode == 0:
         return ""
-    lines = [line for line in done.stdout.splitlines() if line.startswith(f"{bug.fault}: ")]
-    last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-    return (lines or last)[0][:160]
+    said = done.stdout.splitlines()
+    found = [line for line in said if line.startswith(f"{bug.fault}: ")]
+    if found:
+        return found[0][:160]
+    last = (done.stdout + done.stderr).strip().splitlines()[-1]
+    began = any(line.startswith(HEADING[:20]) for line in said)
+    return f"{'a round' if began else 'settling in'} did not end well: {last}"[:160]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,6 +47,11 @@ HEADING = (
     f" {'doubled':>8} {'wrong':>6} {'lag 0, s':>9}"
 )
 
+MARKDOWN_HEADING = """\
+| fault | rounds | commands | acknowledged | unknown at first | lost | doubled | wrong \
+| seconds to lag 0 |
+|---|---|---|---|---|---|---|---|---|"""
+
 SIGN_IN_S = 300.0
 """After so long everybody signs in anew, between two rounds."""
 
@@ -87,6 +92,13 @@ class Tally:
     def good(self) -> bool:
         """Whether every promise was kept."""
         return not self.findings and self.seconds_to_lag_0 <= HEAL_S
+
+    def row(self) -> str:
+        """As a row of a table in Markdown."""
+        numbers = (self.rounds, self.commands, self.acknowledged, self.unknown)
+        found = (self.lost, self.doubled, self.wrong)
+        cells = [f"{self.fault} {self.title}", *(f"{n:,}" for n in (*numbers, *found))]
+        return f"| {' | '.join(cells)} | {self.seconds_to_lag_0:.1f} |"
 
     def __str__(self) -> str:
         return (
@@ -145,7 +157,8 @@ class Run:
             await self.inspector.caught_up()
         except NeverCaughtUp as error:
             scene.wrong.append(f"{fault.code} {variant}: {error}")
-        seconds, last = time.monotonic() - healed, self.inspector.last_behind
+        seconds = max(scene.seconds, time.monotonic() - healed)
+        last = self.inspector.last_behind
         found = await self._verdict(scene)
         asked = self.load.asked[before:]
         tally = self.tallies.setdefault(fault.code, Tally(fault.code, fault.title))
@@ -181,9 +194,18 @@ class Run:
         lines = [self.tallies[code] for code in FAULTS if code in self.tallies]
         return "\n".join([HEADING, *map(str, lines)])
 
+    def markdown(self) -> str:
+        """The same as docs/reliability.md has it."""
+        lines = [MARKDOWN_HEADING]
+        lines += [self.tallies[code].row() for code in FAULTS if code in self.tallies]
+        return "\n".join(lines) + "\n"
+
     def write(self, path: Path, command: str) -> None:
-        """The same as a file."""
+        """The same as a file, and beside it as a table for people (`.md`)."""
         path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".md").write_text(
+            f"`{command}` (seed {self.seed}): {self.number} rounds.\n\n{self.markdown()}", "utf-8"
+        )
         made = {
             "seed": self.seed, "command": command,
             "faults": [asdict(self.tallies[code]) for code in FAULTS if code in self.tallies],

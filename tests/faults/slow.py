@@ -4,7 +4,6 @@ hundred times the commands of a round; then it has to take all of it in, within 
 
 from __future__ import annotations
 
-from tests.faults.inspection import HEAL_S
 from tests.faults.load import Asked
 from tests.faults.rig import BACK_S, freeze, thaw
 from tests.faults.scene import Fault, Scene
@@ -35,9 +34,7 @@ async def one_is_slow(scene: Scene, variant: str) -> None:
         await bursts(scene)
         within_memory(scene, "while it was slow")
         await rig.restart(REPORTING)
-    seconds = await scene.inspector.caught_up()
-    if seconds > HEAL_S:
-        scene.wrong.append(f"reporting took {seconds:.0f} s to take in a burst")
+    scene.seconds = await scene.inspector.caught_up()
     within_memory(scene, "after a burst")
 
 

@@ -18,7 +18,7 @@ def test_a_bug_can_be_planted(bug: Bug) -> None:
     changed = replaced((ROOT / bug.file).read_text("utf-8"), bug.changes)
     if bug.file.endswith(".py"):
         ast.parse(changed)
-    assert any(form.startswith(bug.variant) for form in FAULTS[bug.fault].variants)
+    assert any(bug.variant in form for form in FAULTS[bug.fault].variants)
 
 
 @pytest.mark.parametrize("name", LATER)
