@@ -15,7 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hosting import restored
+from hosting import outdated, restored
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store, views
 from shared.access import Tokens
@@ -127,6 +127,7 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     for worker in (relay, timers, *rt.consumers):
         await worker.start()
         stack.push_async_callback(worker.stop)
+    _every(rt, 1, partial(outdated.refold, rt.pool, service.views()), "lists_not_refolded")
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
     _every(rt, 5, Watch(rt, relay).look, "not_measured")
     if behind:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import inspect
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -54,6 +54,7 @@ def _sql_type(hint: Any) -> str:
     return next(named, "jsonb")
 
 
+@cache
 def shape(view: ViewOf) -> str:
     """Hash of what a view's rows depend on: another hash means that it must be built anew."""
     modules = {view.aggregate.module, inspect.getmodule(view.function)}
@@ -72,9 +73,17 @@ async def prepare(connection: Connection, views: Sequence[ViewOf]) -> None:
             await rebuild(connection, view)
 
 
+# Columns of another release stay, empty where it does not write: its processes may still run.
+_OTHERS = """
+select attname, format_type(atttypid, atttypmod) from pg_attribute
+where attrelid = to_regclass($1) and attnum > 0 and not attisdropped and attname <> all($2)
+"""
+
+
 async def _create(connection: Connection, view: ViewOf) -> None:
     table, fields = f"view_{view.name}", columns(view)
-    wanted = "".join(f", {name} {sql}" for name, sql in fields.items())
+    others = await connection.fetch(_OTHERS, table, [*_PLACE, *fields])
+    wanted = "".join(f", {name} {sql}" for name, sql in (*fields.items(), *others))
     indexes = "".join(
         f"create index on {table} ({name}, stream, key);"
         for name in dict.fromkeys((*view.sorts[:1], *view.filters))
@@ -95,6 +104,7 @@ async def _create(connection: Connection, view: ViewOf) -> None:
         view.name,
         shape(view),
     )
+    await connection.execute("delete from view_outdated where name = $1", view.name)
 
 
 async def rebuild(connection: Connection, view: ViewOf) -> int:
@@ -105,11 +115,16 @@ async def rebuild(connection: Connection, view: ViewOf) -> int:
     )
     while ids := [row[0] for row in await heads.fetch(1000)]:
         streams = await fold(connection, aggregates, ids)
-        for part in parts(view, list(streams.values())):
-            marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
-            await connection.execute(part.sql.format(*marks), *part.arguments)
+        await write(connection, view, list(streams.values()))
         total += len(ids)
     return total
+
+
+async def write(connection: Connection, view: ViewOf, streams: Sequence[Stream]) -> None:
+    """Brings the view's rows of `streams` up to date by themselves, not with an append."""
+    for part in parts(view, streams):
+        names = [f"${n}" for n in range(1, len(part.arguments) + 1)]
+        await connection.execute(part.sql.format(*names), *part.arguments)
 
 
 type Shows = Callable[[ViewOf, Stream], Mapping[str, View]]
@@ -169,6 +184,20 @@ def parts(view: ViewOf, streams: Sequence[Stream], shows: Shows = rows_now) -> l
     return made
 
 
+_MARK = """
+insert into view_outdated
+select t.name, t.stream from unnest({0}::text[], {1}::text[], {2}::uuid[]) as t(name, shape, stream)
+join view_shape s on s.name = t.name and s.shape <> t.shape
+on conflict do nothing
+"""
+
+
+def marks(written: Iterable[tuple[ViewOf, Sequence[Stream]]]) -> list[Part]:
+    """What notes the streams whose rows are written here, where the list is of another release."""
+    rows = [(view.name, shape(view), one.id) for view, streams in written for one in streams]
+    return [Part(_MARK, tuple(list(column) for column in zip(*rows, strict=True)))] if rows else []
+
+
 @asynccontextmanager
 async def reading(
     pool: asyncpg.Pool[asyncpg.Record], scope: str
@@ -215,7 +244,7 @@ async def page(
         where.append(f"({', '.join(keys)}) {'<' if down else '>'} ({', '.join(last)})")
     way, limit = " desc" if down else "", max(1, min(query.limit, PAGE_MAX))
     rows = await connection.fetch(
-        f"select v.*, array[{', '.join(f'{name}::text' for name in keys)}] as keyset_"
+        f"select {_named(view)}, array[{', '.join(f'{name}::text' for name in keys)}] as keyset_"
         f" from view_{view.name} v where {' and '.join(where)}"
         f" order by {', '.join(name + way for name in keys)} limit {limit + 1}",
         *values,
@@ -255,6 +284,11 @@ def _keyset(cursor: str, length: int) -> list[str]:
     raise Refused("cursor_broken", field="cursor")
 
 
+def _named(view: ViewOf) -> str:
+    """The columns by name: a list that gets one more must not fail who has read it before."""
+    return ", ".join(_PLACE | columns(view))
+
+
 def row_of(view: ViewOf, row: asyncpg.Record) -> dict[str, Any]:
     """A stored row as the API answers it."""
     shown: dict[str, Any] = {"id": row["stream"]}
@@ -275,6 +309,6 @@ async def rows_of(
 ) -> tuple[list[dict[str, Any]], int]:
     """Every row of one stream that the caller may see, and the stream's version."""
     rows = await connection.fetch(
-        f"select * from view_{view.name} where stream = $1 order by key", stream
+        f"select {_named(view)} from view_{view.name} where stream = $1 order by key", stream
     )
     return [row_of(view, row) for row in rows], max((row["version"] for row in rows), default=0)

@@ -185,7 +185,7 @@ BUGS = (
     Bug(
         "stale-list", "a group's lists are written for the first stream only",
         "shared/writer.py",
-        [("views.parts(view, streams, known.rows)", "views.parts(view, streams[:1], known.rows)")],
+        [("views.parts(*listed, known.rows)", "views.parts(listed[0], listed[1][:1], known.rows)")],
         "F12",
     ),
     Bug(
