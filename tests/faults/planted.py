@@ -5,8 +5,10 @@ before: the harness must catch every one, or it proves nothing by its silence.
   python -m tests.faults.planted horizon zombie     those
   python -m tests.faults.planted --list             what there is
 
-A bug is caught when a run over the copy exits with 1. The table (also build/planted.json) says in
-which run, after how many seconds, and by which finding. Exit status 1 if one was not caught.
+A bug is caught when a run over the copy exits with 1: seed after seed, each a run of its own on one
+broker and three schools, with so many rounds of the fault under which the bug should show. The table
+(also build/planted.json and .md) says in which run, after how many seconds (start of the platform
+included), and by which finding. Exit status 1 if one was not caught.
 """
 
 # ruff: noqa: T201 - what it prints is what it is for
@@ -29,6 +31,10 @@ from tests.faults.copies import copied, replaced
 from tests.faults.run import HEADING
 
 FILE = ROOT / "build" / "planted.json"
+MARKDOWN = """\
+| bug | fault | seed | seconds | found by |
+|---|---|---|---|---|
+"""
 RUN_S_MAX = 300
 """A run that hangs on its bug has caught it, too: nothing may hang."""
 
@@ -214,6 +220,12 @@ class Caught:
     finding: str
 
 
+def row(one: Caught) -> str:
+    """As a row of the table in docs/reliability.md."""
+    said = (one.finding or "**not caught**").replace("|", "/")
+    return f"| {one.about} | {one.fault} | {one.seed} | {one.seconds:.0f} | {said} |\n"
+
+
 def hunted(bug: Bug, seeds: Sequence[int], rounds: int) -> Caught:
     """Runs the harness over a copy with the bug, seed by seed, until it is caught."""
     begun = time.monotonic()
@@ -276,6 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     FILE.parent.mkdir(exist_ok=True)
     FILE.write_text(json.dumps({"planted": [asdict(one) for one in caught]}, indent=1) + "\n")
+    FILE.with_suffix(".md").write_text(MARKDOWN + "".join(map(row, caught)), "utf-8")
     escaped = [one.bug for one in caught if not one.finding]
     print(f"{len(caught) - len(escaped)} of {len(caught)} caught")
     return 1 if escaped else 0
