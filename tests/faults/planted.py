@@ -205,6 +205,12 @@ BUGS = (
         ],
         "F12", "last money",
     ),
+    Bug(
+        "unmarked", "what a process of another release writes to a list is taken for whole",
+        "shared/writer.py",
+        [("        parts += views.marks(lists)\n", "")],
+        "F10", "1",
+    ),
 )  # fmt: skip
 
 

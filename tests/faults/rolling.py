@@ -29,28 +29,28 @@ NOTES = '''"""How often a budget was amended: what the later release has and the
 from shared.kernel import Aggregate, By, Creation, Event, State
 
 
-class BudgetNoted(Event):
+class AmendmentNoted(Event):
     times: int
 
 
-class BudgetNote(State):
+class Amendments(State):
     times: int
 
 
-def evolve(state: BudgetNote | None, event: BudgetNoted) -> BudgetNote:
-    return BudgetNote(times=event.times)
+def evolve(state: Amendments | None, event: AmendmentNoted) -> Amendments:
+    return Amendments(times=event.times)
 
 
-budget_notes = Aggregate("budget_note", events=BudgetNoted, state=BudgetNote, evolve=evolve)
+amendments = Aggregate("amendments", events=AmendmentNoted, state=Amendments, evolve=evolve)
 
 
-class NoteBudget(Creation):
+class NoteAmendment(Creation):
     pass
 
 
-@budget_notes.decision
-def note(state: BudgetNote | None, command: NoteBudget, by: By) -> BudgetNoted:
-    return BudgetNoted(times=(state.times if state else 0) + 1)
+@amendments.decision
+def note(state: Amendments | None, command: NoteAmendment, by: By) -> AmendmentNoted:
+    return AmendmentNoted(times=(state.times if state else 0) + 1)
 '''
 
 LATER = {
@@ -67,19 +67,19 @@ LATER = {
         ("    return BudgetAmended(\n", "    amended = BudgetAmended(\n"),
         ("        reason=command.reason,\n    )\n\n\nclass CommitBudget",
          ('        reason=command.reason,\n        release="later",\n    )\n'
-         "    note = NoteBudget(organisation=by.unit)\n"
-         "    return [amended, Send(budget_notes, UUID(int=by.id.int ^ 1), note)]\n\n\n"
+         "    note = NoteAmendment(organisation=by.unit)\n"
+         "    return [amended, Send(amendments, UUID(int=by.id.int ^ 1), note)]\n\n\n"
          "class CommitBudget")),
         ("    Refused,\n    State,\n", "    Refused,\n    Send,\n    State,\n"),
         ("from shared.fields import Money",
-         ("from services.procurement.budget_note import NoteBudget, budget_notes\n"
+         ("from services.procurement.amendments import NoteAmendment, amendments\n"
          "from shared.fields import Money")),
     ],
     "services/procurement/__init__.py": [
         ("[budgets, requisitions, spending_watches]",
-         "[budgets, requisitions, spending_watches, budget_notes]"),
+         "[budgets, requisitions, spending_watches, amendments]"),
         ("from services.procurement.requisition import requisitions\n",
-         ("from services.procurement.budget_note import budget_notes\n"
+         ("from services.procurement.amendments import amendments\n"
          "from services.procurement.requisition import requisitions\n")),
     ],
 }  # fmt: skip
@@ -96,7 +96,7 @@ def make_later(folder: Path) -> Path:
     for name, changes in LATER.items():
         path = copy / name
         path.write_text(replaced(path.read_text("utf-8"), changes), "utf-8")
-    (copy / "services" / "procurement" / "budget_note.py").write_text(NOTES, "utf-8")
+    (copy / "services" / "procurement" / "amendments.py").write_text(NOTES, "utf-8")
     return copy
 
 
