@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from hosting import outdated, restored
+from hosting.line import STATEMENT_S, Line
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store, views
 from shared.access import Tokens
@@ -47,8 +48,8 @@ async def running(
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
     async with asyncpg.create_pool(
-        config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
-        init=SameServer(),
+        config.database, min_size=2, max_size=config.pool_size,
+        command_timeout=STATEMENT_S, connection_class=Line, init=SameServer(),
     ) as pool:  # fmt: skip
         await prepare_database(service, pool)
         directory = Directory(pool, service.name, config.administrator_subjects())

@@ -258,6 +258,7 @@ class Load:
         while True:
             headers = {"Authorization": f"Bearer {await api.token(one.person)}", **one.headers}
             self.attempts += 1
+            signed_in = True
             try:
                 answer = await api.client.post(url, content=one.body, headers=headers)
             except httpx.TransportError as error:
@@ -267,12 +268,13 @@ class Load:
                 self.turned_away += answer.status_code in UNKNOWN
                 if answer.status_code == SIGN_IN_AGAIN:
                     api.forget(one.person)
+                    signed_in = False
                 elif answer.status_code == UNFORESEEN:
                     self.wrong.append(f"{one.key} {one.command}: {why}")
                 elif answer.status_code not in UNKNOWN | {NOT_NOW}:
                     self._answered_at = time.monotonic()
                     return answer
-            one.unknown += 1
+            one.unknown += signed_in
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{one.key} {one.path} is never answered: {why}")
             await asyncio.sleep(PACE_S)
