@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.local.supervisor import ROOT, run
-from tests.faults.ground import standing
+from tests.faults.ground import STACK, standing
 from tests.faults.run import FAULTS, Run, rounds
 from tests.faults.scene import Fault
 
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--schools", type=int, default=6, help="seven people each (default: 6)")
     made.add_argument("--commands", type=int, default=4, help="a person and round (default: 4)")
     made.add_argument("--brokers", type=int, default=3, help="Kafka brokers (default: 3)")
-    made.add_argument("--keep", default="", help="leave logs in this folder")
+    made.add_argument("--keep", default="", help="leave logs in this folder, a new one")
     made.add_argument("--list", action="store_true", help="the faults and their forms")
     return made
 
@@ -124,6 +124,9 @@ def entry(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(listed())
         return 0
+    if (Path(options.keep) / STACK).exists():
+        print(f"{options.keep} holds an earlier run, whose topics would be taken for this one's")
+        return 2
     # The client says each refused connection, and here all of them are meant.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="houqin-faults-", ignore_cleanup_errors=True) as fresh:

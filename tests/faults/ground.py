@@ -34,6 +34,9 @@ OFFICERS = {
 """Who reads the figures of a unit above the schools."""
 
 TREE = tuple(row for row in places.TREE if row[2] in {"province", "city", "county", "township"})
+STACK = "stack"
+"""The platform's own folder in that of a run."""
+
 YEAR, RACE_YEAR = 2041, 2042
 LINE = {"code": "food", "name": "食材", "fund": "canteen", "amount_cny": "900000000"}
 TIGHT = {"code": "tight", "name": "低值易耗", "fund": "canteen", "amount_cny": "1"}
@@ -124,7 +127,7 @@ async def standing(
         ),
         "HOUQIN_LATE_ENTRY_GRACE_S": "1",
     }
-    rig = Rig(folder / "stack", brokers=brokers, env=env, progress=say)
+    rig = Rig(folder / STACK, brokers=brokers, env=env, progress=say)
     try:
         with places.without_fsync():
             await rig.start()
@@ -137,7 +140,7 @@ async def standing(
             await world.api.client.aclose()
     finally:
         await rig.stop()
-        postgres.remove(folder / "stack")
+        postgres.remove(folder / STACK)
 
 
 async def settle(ground: Ground) -> None:
