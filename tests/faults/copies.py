@@ -12,12 +12,9 @@ from deploy.local.supervisor import ROOT, RUN
 
 
 def copied(folder: Path) -> Path:
-    """The files of this checkout that git knows of, with what it has installed and fetched."""
+    """The files of this checkout, with what it has installed and fetched."""
     copy = folder / "houqin"
-    git = shutil.which("git") or "git"
-    listed = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for name in filter(None, names.split("\0")):
+    for name in names():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
@@ -25,6 +22,19 @@ def copied(folder: Path) -> Path:
     (copy / ".run").mkdir()
     (copy / ".run" / "cache").symlink_to(RUN / "cache")
     return copy
+
+
+def names() -> list[str]:
+    """The files of this tree, as git knows them; a copy, which git does not know, has no others."""
+    if not (ROOT / ".git").exists():
+        own = {".venv", ".run", "build"}
+        tops = (top for top in ROOT.iterdir() if top.name not in own)
+        files = (file for top in tops for file in (top, *top.rglob("*")) if file.is_file())
+        return [str(file.relative_to(ROOT)) for file in files if "__pycache__" not in file.parts]
+    git = shutil.which("git") or "git"
+    listed = [git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    told = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [name for name in told.split("\0") if name]
 
 
 def replaced(text: str, changes: Iterable[tuple[str, str]]) -> str:

@@ -31,6 +31,9 @@ from tests.faults.copies import copied, replaced
 from tests.faults.run import HEADING
 
 FILE = ROOT / "build" / "planted.json"
+STUCK = ("TimeoutError", "StartFailed")
+"""What a run ends with that waits for what never comes: the platform stands still on its bug."""
+
 MARKDOWN = """\
 | bug | fault | seed | seconds | found by |
 |---|---|---|---|---|
@@ -265,8 +268,10 @@ def run(copy: Path, bug: Bug, seed: int, rounds: int) -> str:
     if found:
         return found[0][:160]
     last = (done.stdout + done.stderr).strip().splitlines()[-1]
+    if not any(word in last for word in STUCK):
+        raise RuntimeError(f"{bug.name} was not caught, the harness itself has failed: {last}")
     began = any(line.startswith(HEADING[:20]) for line in said)
-    return f"{'a round' if began else 'settling in'} did not end well: {last}"[:160]
+    return f"{'a round' if began else 'settling in'} never ended: {last}"[:160]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
