@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from hosting import outdated, restored
-from hosting.line import STATEMENT_S, Line
+from hosting.line import pool_of
 from hosting.watch import DIRECTORY_AGE, Watch
 from shared import observe, store, views
 from shared.access import Tokens
@@ -47,10 +47,7 @@ async def running(
     service: Service, config: Settings, role: RoleName = "all"
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
-    async with asyncpg.create_pool(
-        config.database, min_size=2, max_size=config.pool_size,
-        command_timeout=STATEMENT_S, connection_class=Line, init=SameServer(),
-    ) as pool:  # fmt: skip
+    async with pool_of(config, SameServer()) as pool:
         await prepare_database(service, pool)
         directory = Directory(pool, service.name, config.administrator_subjects())
         await directory.refresh()
