@@ -36,7 +36,18 @@ from tests.faults.slow import SLOWNESS
 FAULTS: dict[str, Fault] = {
     fault.code: fault
     for fault in sorted(
-        (*BREAKS, *MESSAGES, *RACING, *RIVALS, *SLOWNESS, *CLOCKS, *FULL, *AWAY, *ROLLING, *RESTORES),
+        (
+            *BREAKS,
+            *MESSAGES,
+            *RACING,
+            *RIVALS,
+            *SLOWNESS,
+            *CLOCKS,
+            *FULL,
+            *AWAY,
+            *ROLLING,
+            *RESTORES,
+        ),
         key=lambda one: int(one.code[1:]),
     )
 }
