@@ -63,7 +63,7 @@ BUGS = (
     Bug(
         "horizon", "the relay's cursor passes events that commit later",
         "shared/relay.py",
-        [(" and tx < pg_snapshot_xmin(pg_current_snapshot())\norder", "\norder")],
+        [(" or tx < pg_snapshot_xmin(pg_current_snapshot()))\norder", " or tx is not null)\norder")],
         "F12", "late commit",
     ),
     Bug(
