@@ -12,10 +12,12 @@ ROUNDS ?=
 TO ?=
 SERVICE ?=
 FILE ?=
+BUG ?=
 export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo test faults bench contracts backup restore token lock clean
+.PHONY: help setup setup-dev up demo test faults record teeth bench contracts backup restore token
+.PHONY: lock clean
 .SILENT:
 
 help: ## 显示本帮助 · this help
@@ -41,6 +43,12 @@ test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, 
 faults: setup-dev ## 故障演练 · break everything and check it (F=F4 SEED=7 MINUTES=10 ROUNDS=5)
 	exec $(BIN)/python -m tests.faults $(if $(F),--fault $(F)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+record: setup-dev ## 长时间故障演练 · all faults in turn, on the record (SEED=7 MINUTES=35)
+	exec $(BIN)/python -m tests.faults --seed $(or $(SEED),7) --minutes $(or $(MINUTES),35)
+
+teeth: setup-dev ## 植入缺陷，检验演练 · plant bugs one by one; the faults must catch each (BUG=horizon)
+	exec $(BIN)/python -m tests.faults.planted $(BUG)
 
 bench: setup-dev ## 性能测量 · measure the speed
 	exec $(BIN)/python -m bench

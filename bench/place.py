@@ -20,6 +20,7 @@ from deploy.local.instance import is_free
 from deploy.local.process import Process
 from deploy.local.supervisor import ROOT, RUN, Stack
 from deploy.local.token import demo_password, fetch_token
+from hosting import migrations
 from hosting.compose import prepare_database
 from shared import store
 from shared.kernel import Service
@@ -130,7 +131,7 @@ class Place:
         """A pool on a fresh database with the tables of a service (None: of the kernel)."""
         async with asyncpg.create_pool(await self.dsn(name), min_size=size, max_size=size) as pool:
             if service is None:
-                await store.migrate(pool, [MIGRATIONS])
+                await migrations.migrate(pool, [MIGRATIONS])
             else:
                 await prepare_database(service, pool)
             yield pool

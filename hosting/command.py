@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from socket import socket
 
@@ -22,7 +22,6 @@ from uvicorn.loops.auto import auto_loop_factory
 from evidence.note import Signer
 from hosting import after_restore, operate, parked
 from hosting.application import application
-from hosting.collector import collect_seldom
 from hosting.compose import RoleName, running
 from hosting.export_log import export
 from shared import observe
@@ -41,14 +40,22 @@ async def serve(service: Service, role: RoleName) -> None:
                 rt.stopping.set()
                 await super().shutdown(sockets)
 
+            @contextlib.contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                # Uvicorn's own sends itself the signal once more when it has drained, and dies of
+                # it before the workers have finished their batches and left their groups.
+                loop = asyncio.get_running_loop()
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.add_signal_handler(number, self.handle_exit, number, None)
+                yield
+
         server = Server(
             uvicorn.Config(
                 application(rt, role), config.host, config.port, log_level="warning",
                 access_log=False, lifespan="off", timeout_graceful_shutdown=3,
             )
         )  # fmt: skip
-        with contextlib.suppress(asyncio.CancelledError):
-            await server.serve()
+        await server.serve()
 
 
 def main(

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,15 +15,17 @@ from uuid import UUID
 
 import asyncpg
 
-from hosting import rebuild, restored
+from hosting import migrations, outdated, rebuild, restored
 from hosting.feed import Feeds
+from hosting.line import pool_of
 from hosting.proof_check import ProofCheck
 from hosting.proofs import Proofs, signer_of
 from hosting.watch import DIRECTORY_AGE, Watch
 from sealing import secret_file, vault
 from sealing.vault import Vault
-from shared import observe, store
+from shared import observe
 from shared.access import Tokens
+from shared.clock import this_moment
 from shared.config import Settings
 from shared.consumer import Consumer
 from shared.decide import SYSTEM, Step
@@ -51,13 +52,7 @@ async def running(
     service: Service, config: Settings, role: RoleName = "all"
 ) -> AsyncIterator[Runtime]:
     """A service ready to work: database migrated, topic made, copy loaded, workers running."""
-    async with (
-        asyncpg.create_pool(
-            config.database, min_size=2, max_size=config.pool_size, command_timeout=15,
-            init=SameServer(),
-        ) as pool,
-        vault_of(service, config) as keys,
-    ):  # fmt: skip
+    async with pool_of(config, SameServer()) as pool, vault_of(service, config) as keys:
         # What is to be built anew may take longer than a request may.
         async with asyncpg.create_pool(config.database, min_size=1, max_size=4) as patient:
             await prepare_database(service, patient, keys)
@@ -128,7 +123,7 @@ async def prepare_database(
 ) -> None:
     """Migrations of the kernel, then of the service, then its view tables."""
     own = SERVICES / service.name / "migrations"
-    await store.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
+    await migrations.migrate(pool, [SERVICES.parent / "shared" / "migrations", own])
     await rebuild.prepare(pool, service.views(), keys)
 
 
@@ -162,6 +157,8 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
         stack.push_async_callback(worker.stop)
     for make_chore in service.chores:
         _every(rt, 1, make_chore(rt), "chore_not_done")
+    refold = partial(outdated.refold, rt.pool, service.views(), rt.vault)
+    _every(rt, 1, refold, "lists_not_refolded")
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
     _every(rt, 5, Watch(rt, relay).look, "not_measured")
     if behind:
@@ -202,7 +199,7 @@ async def _await_opening(rt: Runtime, relay: Relay) -> None:
 async def _add_partitions(rt: Runtime) -> None:
     """The next month's partition exists before the month does."""
     async with rt.pool.acquire() as connection:
-        await store.add_partitions(connection, datetime.now(UTC).date())
+        await migrations.add_partitions(connection, this_moment().date())
 
 
 async def _check_if_leading(proofs: Proofs, check: ProofCheck) -> None:

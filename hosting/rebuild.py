@@ -20,6 +20,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hosting import view_tables
 from hosting.progress import Progress
 from sealing.vault import Vault
 from shared import observe, views
@@ -135,7 +136,7 @@ async def prepare(pool: Pool, wanted: Sequence[ViewOf], vault: Vault | None = No
             # Nobody has ever run here.
             async with pool.acquire() as connection, connection.transaction():
                 for view in wanted:
-                    await views.create(connection, view, views.table_of(view))
+                    await view_tables.create(connection, view, views.table_of(view))
                     await _of_shape(connection, view)
         known = dict(await pool.fetch("select name, shape from view_shape"))
         for view in wanted:
@@ -191,7 +192,7 @@ class ViewRebuild:
         ):  # fmt: skip
             await self._drop()
             async with self.pool.acquire() as connection, connection.transaction():
-                await views.create(connection, self.view, self.beside)
+                await view_tables.create(connection, self.view, self.beside)
                 await connection.execute(
                     "insert into view_rebuild (name, shape) values ($1, $2)", name, shape
                 )
@@ -235,9 +236,7 @@ class ViewRebuild:
     async def _write(self, connection: Connection, ids: Sequence[UUID]) -> int:
         """The rows of streams as the log has them; returns how many events that took."""
         found = await fold(connection, self.aggregates, ids, self.vault, cached=False)
-        for part in views.parts(self.view, list(found.values()), table=self.beside):
-            marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
-            await connection.execute(part.sql.format(*marks), *part.arguments)
+        await view_tables.write(connection, self.view, list(found.values()), self.beside)
         return sum(stream.version for stream in found.values())
 
     async def _catch_up(self) -> None:
@@ -262,14 +261,16 @@ class ViewRebuild:
             "select shape from view_shape where name = $1", self.view.name
         )
         redefined = [] if known == views.shape(self.view) else [self.view.name]
+        named = views.named(self.view)
         async with (
             self.pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            old = self.table
-            if not await connection.fetchval("select to_regclass($1)", old):  # it is a new list
+            # What another release has beside our columns is not ours to compare.
+            old = f"(select {'*' if redefined else named} from {self.table} v)"
+            if not await connection.fetchval("select to_regclass($1)", self.table):  # a new list
                 old = f"(select * from {self.beside} limit 0)"
-            query = _COMPARE.format(old=old, new=self.beside)
+            query = _COMPARE.format(old=old, new=f"(select {named} from {self.beside} v)")
             row = await connection.fetchrow(query, self.since, SHOWN)
         assert row is not None
         return Compared.of(row, redefined)
@@ -303,4 +304,5 @@ class ViewRebuild:
                 f"alter table {self.beside} rename to {self.table}"
             )
             await _of_shape(connection, self.view)
+            await connection.execute("delete from view_outdated where name = $1", self.view.name)
             await connection.execute("delete from view_rebuild where name = $1", self.view.name)

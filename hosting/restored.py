@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Gauge
 
+from hosting import migrations
 from hosting.tail import Known, in_archive, in_kafka
 from sealing.vault import Vault
 from shared import store, views
@@ -237,7 +238,7 @@ class Back:
 
     async def _put(self, events: Sequence[Known]) -> None:
         for day in sorted({event.month for event in events}):
-            await store.add_partitions(self.connection, day)
+            await migrations.add_partitions(self.connection, day)
         if not events:
             return
         columns = list(map(list, zip(*events, strict=True)))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from shared.clock import since_1970, this_moment
 from shared.config import Settings
 from shared.directory import Directory
 from shared.fields import business_day
@@ -35,6 +35,7 @@ class Tokens:
         self.settings = settings
         self.client = client or httpx.AsyncClient(timeout=5)
         self.registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(since_1970()),
             leeway=LEEWAY_S,
             iss={"essential": True, "value": settings.issuer},
             aud={"essential": True, "value": settings.audience},
@@ -51,7 +52,7 @@ class Tokens:
         if scheme.lower() != "bearer" or not token:
             raise Problem("unauthenticated", field="Authorization")
         seen = self._seen.get(token)
-        if seen is not None and seen[1] > time.time():
+        if seen is not None and seen[1] > since_1970():
             return seen[0]
         claims = await self._verify(token)
         if len(self._seen) >= CACHED_TOKENS:
@@ -96,7 +97,7 @@ async def scope_of(directory: Directory, person: str, allow: Sequence[Role]) -> 
     """
     if person in directory.administrators:
         return "*"
-    today = business_day(datetime.now(UTC))
+    today = business_day(this_moment())
     units = {
         str(post.unit)
         for post in await directory.posts_of(person)

@@ -152,7 +152,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             heartbeat_interval_ms=int(SESSION_TIMEOUT_S * 300),
             rebalance_timeout_ms=int(REBALANCE_S * 1000),
             fetch_max_wait_ms=250,
-            request_timeout_ms=int(SESSION_TIMEOUT_S * 2000),
+            request_timeout_ms=int(SESSION_TIMEOUT_S * 1500),
         )
         kafka.subscribe(self.topics, listener=self)
         watching = asyncio.create_task(self._watch(kafka))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ import msgspec
 
 from sealing.record import Private, clear_of, kept, seal_all
 from sealing.vault import Vault
+from shared.clock import this_moment
 from shared.directory import Directory
 from shared.fields import business_day
 from shared.ids import new_id
@@ -80,7 +81,7 @@ class Request:
     correlation: UUID | None = None
     causation: UUID | None = None
     trace: str | None = None
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    now: datetime = field(default_factory=this_moment)
 
 
 @dataclass(slots=True)

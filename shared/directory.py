@@ -11,12 +11,13 @@ import asyncio
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from shared.clock import this_moment
 from shared.config import Settings
 from shared.consumer import Consumer
 from shared.directory_events import (
@@ -165,7 +166,7 @@ class Directory:
         self.rules = RuleBook(shipped(service))
         self._version, self._lock = -1, asyncio.Lock()
         self._current_at = float("-inf")
-        self._today = business_day(datetime.now(UTC))
+        self._today = business_day(this_moment())
         self._tree: dict[UUID, UnitCopy] = {}
         self._units: dict[UUID, Unit] = {}
         self._posts: OrderedDict[str, tuple[int, tuple[Post, ...]]] = OrderedDict()
@@ -190,7 +191,7 @@ class Directory:
             newer = {r["stream"]: _documents.decode(r["document"]) for r in rows if r["stream"]}
             self._take(newer)
             self._version, self._current_at = rows[0]["version"], asked - rows[0]["age_s"]
-        today = business_day(datetime.now(UTC))
+        today = business_day(this_moment())
         if newer or today != self._today:
             self._today, self._units = today, {}
 

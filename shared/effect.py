@@ -220,7 +220,7 @@ class Effect:
             async with self.pool.acquire() as connection, connection.transaction():
                 if batch.kept:
                     await self.handler.commit(connection, batch.prepared)
-                    failpoint("project.middle")
+                    failpoint("project.middle", self.name)
                 if aside:
                     await parking.park(connection, self.name, aside)
                 await self._move(connection, batch.ends)
@@ -287,4 +287,5 @@ def transient(error: Exception) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         # Connection, rollback, resources, prerequisites, intervention, system, time limit.
         return str(error.sqlstate)[:2] in {"08", "25", "40", "53", "55", "57", "58"}
-    return isinstance(error, OSError | KafkaError | Overtaken)
+    # The client's own state is at odds with a connection that the server has just ended.
+    return isinstance(error, OSError | KafkaError | Overtaken | asyncpg.InternalClientError)

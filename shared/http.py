@@ -10,7 +10,7 @@ import asyncio
 import copy
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Never
 from uuid import UUID
@@ -24,6 +24,7 @@ from starlette.routing import Route
 from sealing import record
 from shared import asked, observe, personal, views
 from shared.access import scope_of
+from shared.clock import this_moment
 from shared.decide import Decided, Known, Request, Step
 from shared.ids import new_id
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
@@ -206,7 +207,7 @@ def _step(rt: Runtime, known: Decisions, row: Row) -> Step:
     except ValidationError as error:
         raise invalid(error, rt.words) from error
     ahead = timedelta(seconds=rt.settings.clock_skew_s)
-    if command.occurred_at is not None and command.occurred_at > datetime.now(UTC) + ahead:
+    if command.occurred_at is not None and command.occurred_at > this_moment() + ahead:
         raise Problem("occurred_in_future", field="occurred_at")
     return Step(decision, _stream_id(decision, command, row.id), command, row.if_match)
 

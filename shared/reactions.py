@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from shared.clock import this_moment
 from shared.decide import SYSTEM, Decided, Known, Request, Step
 from shared.directory import Directory
 from shared.effect import Handler
@@ -96,7 +97,7 @@ class Reactions(Handler):
             correlation=event.correlation,
             causation=event.recorded.id,
             trace=event.traceparent,
-            now=datetime.now(UTC),
+            now=this_moment(),
         )
 
     def _facts(self, reaction: Reaction, event: Delivered) -> dict[str, Any]:

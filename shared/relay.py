@@ -74,7 +74,7 @@ class Relay(Leader):
         *,
         batch: int = 2_000,
         idle_s: float = 0.05,
-        deadline_s: float = 15.0,
+        deadline_s: float = 10.0,
         retry_s: float = 0.5,
         halted_s: float = 30.0,
     ) -> None:

@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -24,7 +23,6 @@ from sealing.record import Keys, keys_in
 from sealing.vault import Vault
 from shared import personal
 from shared.kernel import Aggregate, Event, Recorded
-from shared.locks import Lock
 
 SNAPSHOT_EVERY = 100
 """A stream's state is kept beside the log each time its version passes a multiple of this."""
@@ -158,42 +156,9 @@ order by e.stream, e.version
 """
 
 
-async def migrate(pool: asyncpg.Pool[asyncpg.Record], folders: Sequence[Path]) -> None:
-    """Applies every numbered SQL file not yet applied, one process at a time."""
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
-        await connection.execute(
-            "create table if not exists migration (name text primary key,"
-            " applied_at timestamptz not null default now())"
-        )
-        done = {row["name"] for row in await connection.fetch("select name from migration")}
-        for folder in folders:
-            for path in sorted(folder.glob("*.sql")):
-                name = f"{folder.parent.name}/{path.name}"
-                if name not in done:
-                    await connection.execute(path.read_text("utf-8"))
-                    await connection.execute("insert into migration (name) values ($1)", name)
-        await add_partitions(connection, datetime.now(UTC).date())
-
-
-async def add_partitions(connection: Connection, today: date) -> None:
-    """Makes the log's partitions of this month and the next one."""
-    first = month_of(today)
-    for begin in (first, _next_month(first)):
-        end = _next_month(begin)
-        await connection.execute(
-            f"create table if not exists event_{begin:%Y%m} partition of event"
-            f" for values from ('{begin}') to ('{end}')"
-        )
-
-
 def month_of(day: date) -> date:
     """The first day of the day's month: the log's partition key."""
     return day.replace(day=1)
-
-
-def _next_month(first: date) -> date:
-    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
 
 
 async def epoch_of(connection: Connection) -> int:

@@ -8,11 +8,12 @@ late, does no harm.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
 
+from shared.clock import this_moment
 from shared.kernel import Aggregate
 from shared.leading import Leader
 from shared.locks import Lock
@@ -44,7 +45,7 @@ class Timers(Leader):
         *,
         batch: int = 200,
         idle_s: float = 1.0,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = this_moment,
     ) -> None:
         super().__init__(Lock.TIMERS, pool, idle_s)
         self.fire, self.batch, self.idle_s, self.clock = fire, batch, idle_s, clock
@@ -82,7 +83,7 @@ def due_parts(
     """Moves the due moments of streams (by aggregate) that have a timer. A moment that is past
     already gets `grace_s`: the record that fulfils it may be in the same late batch.
     """
-    now = datetime.now(UTC)
+    now = this_moment()
     late = now + timedelta(seconds=grace_s)
     moments = [
         (stream.id, name, timer.timer(stream.state))

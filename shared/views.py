@@ -8,7 +8,7 @@ import base64
 import hashlib
 import inspect
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -40,7 +40,7 @@ _COLUMNS: tuple[tuple[type, str], ...] = (
     (UUID, "uuid"),
 )
 
-_PLACE = {"stream": "uuid", "key": "text", "version": "int"}
+PLACE = {"stream": "uuid", "key": "text", "version": "int"}
 """What every view's table has beside the columns of its rows."""
 
 
@@ -56,6 +56,7 @@ def _sql_type(hint: Any) -> str:
     return next(named, "jsonb")
 
 
+@cache
 def shape(view: ViewOf) -> str:
     """Hash of what a view's rows depend on: another hash means that it must be built anew."""
     modules = {view.aggregate.module, inspect.getmodule(view.function)}
@@ -66,26 +67,6 @@ def shape(view: ViewOf) -> str:
 def table_of(view: ViewOf) -> str:
     """The table that is read, and written in the transaction of the events."""
     return f"view_{view.name}"
-
-
-async def create(connection: Connection, view: ViewOf, table: str) -> None:
-    """Makes an empty table for a view's rows."""
-    fields = columns(view)
-    wanted = "".join(f", {name} {sql}" for name, sql in fields.items())
-    indexes = "".join(
-        f"create index on {table} ({name}, stream, key);"
-        for name in dict.fromkeys((*view.sorts[:1], *view.filters))
-    )
-    await connection.execute(
-        f"create table {table} (stream uuid not null, key text not null, version int not null"
-        f"{wanted}, primary key (stream, key)) with (fillfactor = 80);"
-        f"create index on {table} (organisation);{indexes}"
-        f"alter table {table} enable row level security;"
-        f"create policy scope on {table} for select to {READER} using"
-        " (current_setting('houqin.scope', true) = '*' or organisation in"
-        " (select unit_id from units_below(current_setting('houqin.scope', true))));"
-        f"grant select on {table} to {READER}"
-    )
 
 
 type Shows = Callable[[ViewOf, Stream], Mapping[str, View]]
@@ -107,7 +88,7 @@ def answer_rows(view: ViewOf, stream: Stream, shows: Shows = rows_now) -> list[d
 
 @cache
 def _upsert(view: ViewOf, table: str) -> str:
-    fields = _PLACE | columns(view)
+    fields = PLACE | columns(view)
     names = ", ".join(fields)
     typed = ", ".join(f"{name} {sql}" for name, sql in fields.items())
     changed = ", ".join(f"{name} = excluded.{name}" for name in fields)
@@ -151,6 +132,20 @@ def parts(
     return made
 
 
+_MARK = """
+insert into view_outdated
+select t.name, t.stream from unnest({0}::text[], {1}::text[], {2}::uuid[]) as t(name, shape, stream)
+join view_shape s on s.name = t.name and s.shape <> t.shape
+on conflict do nothing
+"""
+
+
+def marks(written: Iterable[tuple[ViewOf, Sequence[Stream]]]) -> list[Part]:
+    """What notes the streams whose rows are written here, where the list is of another release."""
+    rows = [(view.name, shape(view), one.id) for view, streams in written for one in streams]
+    return [Part(_MARK, tuple(list(column) for column in zip(*rows, strict=True)))] if rows else []
+
+
 @asynccontextmanager
 async def reading(
     pool: asyncpg.Pool[asyncpg.Record], scope: str
@@ -191,13 +186,13 @@ async def page(
     if column:
         where.append(f"{column} is not null")
     if query.cursor:
-        types = _PLACE | columns(view)
+        types = PLACE | columns(view)
         mark = values.mark(_keyset(query.cursor, len(keys)))
         last = (f"({mark}::text[])[{n}]::{types[name]}" for n, name in enumerate(keys, 1))
         where.append(f"({', '.join(keys)}) {'<' if down else '>'} ({', '.join(last)})")
     way, limit = " desc" if down else "", max(1, min(query.limit, PAGE_MAX))
     rows = await connection.fetch(
-        f"select v.*, array[{', '.join(f'{name}::text' for name in keys)}] as keyset_"
+        f"select {named(view)}, array[{', '.join(f'{name}::text' for name in keys)}] as keyset_"
         f" from {table_of(view)} v where {' and '.join(where)}"
         f" order by {', '.join(name + way for name in keys)} limit {limit + 1}",
         *values,
@@ -237,6 +232,11 @@ def _keyset(cursor: str, length: int) -> list[str]:
     raise Refused("cursor_broken", field="cursor")
 
 
+def named(view: ViewOf) -> str:
+    """The columns by name: a list that gets one more must not fail who has read it before."""
+    return ", ".join(PLACE | columns(view))
+
+
 def row_of(view: ViewOf, row: asyncpg.Record) -> dict[str, Any]:
     """A stored row as the API answers it."""
     shown: dict[str, Any] = {"id": row["stream"]}
@@ -257,6 +257,6 @@ async def rows_of(
 ) -> tuple[list[dict[str, Any]], int]:
     """Every row of one stream that the caller may see, and the stream's version."""
     rows = await connection.fetch(
-        f"select * from {table_of(view)} where stream = $1 order by key", stream
+        f"select {named(view)} from {table_of(view)} where stream = $1 order by key", stream
     )
     return [row_of(view, row) for row in rows], max((row["version"] for row in rows), default=0)

@@ -330,12 +330,13 @@ class Writer:
         by_aggregate: dict[str, list[Stream]] = defaultdict(list)
         for stream in final.values():
             by_aggregate[stream.aggregate].append(stream)
-        parts = [
-            part
+        lists = [
+            (view, streams)
             for name, streams in by_aggregate.items()
             for view in self.aggregates[name].views
-            for part in views.parts(view, streams, known.rows)
         ]
+        parts = [part for listed in lists for part in views.parts(*listed, known.rows)]
+        parts += views.marks(lists)
         parts += due_parts(self.aggregates, by_aggregate, self.settings.late_entry_grace_s)
         parts += own_places(events)
         if not events and not keys:

@@ -23,7 +23,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from shared import store
+from hosting import migrations
 from shared.config import Settings
 from tests.world import World, entered
 
@@ -126,7 +126,7 @@ async def template(parts: Parts) -> str:
     """A database with the kernel's tables that others are copied from."""
     name = await make_database(parts)
     async with asyncpg.create_pool(parts.dsn.format(name), min_size=1, max_size=1) as pool:
-        await store.migrate(pool, [ROOT / "shared" / "migrations"])
+        await migrations.migrate(pool, [ROOT / "shared" / "migrations"])
     return name
 
 

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import os
 import secrets
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.portal.accounts import Accounts, Client, Person
+from shared.clock import since_1970
 
 CODE_S = 60
 REFRESH_S = 12 * 3600
@@ -85,7 +85,7 @@ def load_key(state: Path) -> RSAKey:
 class Provider:
     """Keys, accounts and what is in flight."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = since_1970) -> None:
         self.settings, self.clock = settings, clock
         self.issuer = settings.issuer.rstrip("/")
         self.accounts = Accounts(settings.accounts, clock)

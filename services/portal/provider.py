@@ -7,7 +7,6 @@ Here are its addresses; what it decides is in `grants.py`.
 
 import asyncio
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode, urlsplit
 
@@ -17,6 +16,7 @@ from starlette.datastructures import FormData, QueryParams
 
 from services.portal import page
 from services.portal.grants import Provider, Refused, Settings, names
+from shared.clock import since_1970
 
 PARAMETERS = (
     "response_type", "client_id", "redirect_uri", "scope", "state", "nonce",
@@ -127,7 +127,7 @@ async def token(provider: Provider, request: Request) -> Response:
     return JSONResponse(answer, headers=NO_STORE)
 
 
-def create_app(settings: Settings, clock: Callable[[], float] = time.time) -> FastAPI:
+def create_app(settings: Settings, clock: Callable[[], float] = since_1970) -> FastAPI:
     """The provider as an application; raises OSError or ValueError if its files are wrong."""
     provider = Provider(settings, clock)
     app = FastAPI(title="后勤身份服务 Houqin provider", openapi_url=None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
@@ -21,6 +20,7 @@ from services.reporting.figures.keep import fetch_tree
 from services.reporting.figures.tree import Tree
 from services.reporting.period import Period, SchoolYearPolicy, period_of
 from shared.asked import person_of
+from shared.clock import this_moment
 from shared.fields import business_day
 from shared.organisation import READERS, Unit
 from shared.problems import Problem
@@ -69,7 +69,7 @@ class Reader:
         if unit is None:
             raise Problem("not_found", field="unit")
         await self.rt.directory.posts_of(person)
-        today = business_day(datetime.now(UTC))
+        today = business_day(this_moment())
         held = self.rt.directory.held(person, unit, today)
         if not any(post.role in READERS for post in held):
             raise Problem("forbidden", field="unit", unit=unit.name, roles=READERS)
@@ -117,7 +117,7 @@ class Reader:
 
     def period(self, text: str, unit: Unit) -> Period:
         """The period that a text names for the unit; refuses what is none."""
-        directory, today = self.rt.directory, business_day(datetime.now(UTC))
+        directory, today = self.rt.directory, business_day(this_moment())
         policy = directory.rules.in_force(SchoolYearPolicy, unit, today)
         return period_of(text, directory.terms(unit), policy)
 
@@ -142,7 +142,7 @@ class Reader:
 
     def children(self, unit: Unit, period: Period) -> list[UUID]:
         """The units directly below, as of today, that were there in the period."""
-        today = business_day(datetime.now(UTC))
+        today = business_day(this_moment())
         below = map(self.rt.directory.unit, self.tree.children_within(unit.id, (today, today)))
         return [one.id for one in below if one and one.parent == unit.id and existed(one, period)]
 

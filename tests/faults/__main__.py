@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deploy.local.supervisor import ROOT, run
-from tests.faults.ground import standing
+from tests.faults.ground import STACK, standing
 from tests.faults.run import FAULTS, Run, rounds
 from tests.faults.scene import Fault
 
@@ -44,14 +44,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     made.add_argument("--fault", default="", help="F4, or several: F1,F4 (default: all)")
-    made.add_argument("--variant", default="", help="only forms that begin so, as --list has them")
+    made.add_argument(
+        "--variant", default="", help="only forms with that in them, as --list has them"
+    )
     made.add_argument("--seed", type=int, help="which run (default: a new one)")
     made.add_argument("--rounds", type=int, default=1, help="of each fault (default: 1)")
     made.add_argument("--minutes", type=float, default=0.0, help="instead: for so long")
     made.add_argument("--schools", type=int, default=6, help="seven people each (default: 6)")
     made.add_argument("--commands", type=int, default=4, help="a person and round (default: 4)")
     made.add_argument("--brokers", type=int, default=3, help="Kafka brokers (default: 3)")
-    made.add_argument("--keep", default="", help="leave logs in this folder")
+    made.add_argument("--keep", default="", help="leave logs in this folder, a new one")
     made.add_argument("--list", action="store_true", help="the faults and their forms")
     return made
 
@@ -77,7 +79,9 @@ async def main(options: argparse.Namespace, folder: Path) -> int:
     if unknown:
         print(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
         return 2
-    chosen = [narrowed(code, options.variant) for code in codes]
+    chosen = [one for code in codes if possible(one := narrowed(code, options.variant))]
+    if not chosen:
+        return 2
     seed = random.randrange(1_000_000) if options.seed is None else options.seed
     command = " ".join(["python", "-m", "tests.faults", *sys.argv[1:]])
     print(f"seed {seed}", flush=True)
@@ -99,10 +103,18 @@ async def main(options: argparse.Namespace, folder: Path) -> int:
     return 0 if made.good else 1
 
 
+def possible(fault: Fault) -> bool:
+    """Whether a fault can be made on this machine; says so if not."""
+    why = fault.why_not()
+    if why:
+        print(f"{fault.code} {fault.title} is left out: {why}", flush=True)
+    return not why
+
+
 def narrowed(code: str, variant: str) -> Fault:
-    """A fault with all its forms, or with those that begin so."""
+    """A fault with all its forms, or with those that have this in them."""
     fault = FAULTS[code]
-    forms = [form for form in fault.variants if form.startswith(variant)]
+    forms = [form for form in fault.variants if variant in form]
     return replace(fault, variants=forms or fault.variants)
 
 
@@ -112,6 +124,9 @@ def entry(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         print(listed())
         return 0
+    if (Path(options.keep) / STACK).exists():
+        print(f"{options.keep} holds an earlier run, whose topics would be taken for this one's")
+        return 2
     # The client says each refused connection, and here all of them are meant.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="houqin-faults-", ignore_cleanup_errors=True) as fresh:

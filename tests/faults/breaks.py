@@ -1,7 +1,8 @@
 """F1 to F5: processes die, lines break.
 
 F1 a service, at a failpoint or anywhere; F2 brokers; F3 Postgres, whole or a backend; F4 a link cut,
-stalled, broken after some bytes, deaf or mute; F5 the answer to an append that was committed.
+stalled, broken after some bytes, deaf, mute, half-open or slow; F5 the answer to an append that was
+committed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from tests.faults.proxy import Way
 from tests.faults.rig import CLIENT, KAFKA, KINDS, POSTGRES, SERVICES
 from tests.faults.scene import Fault, Scene
 
+ENDS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "postmaster": signal.SIGKILL}
+"""How Postgres is brought down."""
+
 KILL, FIVE = "kill", "five at once"
 PROJECT = "project.middle"
+FIGURES = f"{PROJECT}@figures"
 POINTS = (
     "append.before", "append.after_commit", "relay.after_send", "relay.after_mark", PROJECT,
 )  # fmt: skip
@@ -24,7 +29,9 @@ PASSES_MAX = 5
 BYTES_MAX = 20_000
 DIE_S = 60.0
 CUT, STALL, SOME, DEAF, MUTE, HALF = "cut", "stall", "bytes", "deaf", "mute", "half-open"
-MODES = (CUT, STALL, SOME, DEAF, MUTE)
+SLOW = "slow"
+MODES = (CUT, STALL, SOME, DEAF, MUTE, SLOW)
+LATENCY_S, BYTES_A_SECOND = (0.02, 0.3), (20_000, 200_000)
 LOSSES_MAX = 3
 
 
@@ -50,7 +57,7 @@ async def dies(scene: Scene, point: str, service: str) -> None:
     child = await rig.arm(service, f"{point}:{scene.chance.randint(1, PASSES_MAX)}")
     dying = asyncio.create_task(child.wait())
     async with asyncio.timeout(DIE_S):
-        if point == PROJECT:  # every service takes in who holds which post
+        if point in {PROJECT, FIGURES}:  # every service takes in who holds which post
             await scene.nudge_with("principal", appoint, dying.done)
         else:
             await scene.nudge(service, dying.done)
@@ -73,7 +80,7 @@ async def brokers_die(scene: Scene, variant: str) -> None:
 
 
 async def postgres_dies(scene: Scene, variant: str) -> None:
-    """F3. `immediate` is what `pg_ctl -m immediate` sends; a backend takes all others with it."""
+    """F3. `fast` and `immediate` are what `pg_ctl -m` sends; a backend takes all others with it."""
     rig = scene.rig
     if variant == "backend":
         pid, _ = scene.chance.choice(rig.backends())
@@ -81,7 +88,7 @@ async def postgres_dies(scene: Scene, variant: str) -> None:
         await scene.lasting()
         return
     pid = rig.pid(POSTGRES)
-    await rig.kill(POSTGRES, signal.SIGQUIT if variant == "immediate" else signal.SIGKILL)
+    await rig.kill(POSTGRES, ENDS[variant])
     await scene.lasting()
     await rig.until_back(POSTGRES, pid)
 
@@ -102,6 +109,8 @@ async def link_breaks(scene: Scene, variant: str) -> None:
                 link.stall(Way.BACK)
             case "half-open":
                 link.forsake()
+            case "slow":
+                link.slow(scene.chance.uniform(*LATENCY_S), scene.chance.randrange(*BYTES_A_SECOND))
             case _:
                 link.stall(Way.THERE)
     if kind == KAFKA:
@@ -126,11 +135,14 @@ async def answers_are_lost(scene: Scene, variant: str) -> None:
 BREAKS = (
     Fault(
         "F1", "kill -9 service",
-        [FIVE, *(f"{point} {service}" for point in (*POINTS, KILL) for service in SERVICES)],
+        [
+            FIVE, f"{FIGURES} reporting",
+            *(f"{point} {service}" for point in (*POINTS, KILL) for service in SERVICES),
+        ],
         services_die,
     ),
     Fault("F2", "kill -9 broker", ["one", "two", "all"], brokers_die),
-    Fault("F3", "Postgres crash", ["immediate", "postmaster", "backend"], postgres_dies),
+    Fault("F3", "Postgres crash", [*ENDS, "backend"], postgres_dies),
     Fault(
         "F4", "broken link",
         [

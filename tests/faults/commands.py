@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from tests.faults.ground import Ground, School, business_today
+from tests.faults.ground import Ground, School, day_begun
 
 TAKEN = frozenset({200, 201})
 PERHAPS = frozenset({200, 201, 404, 422})
@@ -158,7 +158,7 @@ def register_card(pen: Pen) -> Act:
     body = {
         "organisation": pen.school.id, "tag": pen.fresh(), "name": "课桌椅",
         "category": "A05010201", "measure_unit": "套", "quantity": pen.chance.randint(1, 40),
-        "value_cny": pen.money(100, 90_000), "acquired_on": str(business_today()),
+        "value_cny": pen.money(100, 90_000), "acquired_on": str(day_begun()),
         "source": "purchase", "document": pen.key,
     }  # fmt: skip
     return Act("RegisterCard", body)
@@ -195,7 +195,7 @@ def raise_requisition(pen: Pen) -> Act:
     body = {
         "category": pen.chance.choice(["canteen", "consumables", "equipment", "books", "other"]),
         "fund": "canteen", "budget": pen.school.budget, "budget_line": "food",
-        "needed_by": str(business_today() + timedelta(days=30)), "purpose": pen.key,
+        "needed_by": str(day_begun() + timedelta(days=60)), "purpose": pen.key,
         "lines": [line],
     }  # fmt: skip
     return pen.begin("RaiseRequisition", "requisition", body)
@@ -212,7 +212,7 @@ def report_repair(pen: Pen) -> Act:
 
 
 def report_damage(pen: Pen) -> Act:
-    day = business_today() - timedelta(days=pen.chance.randrange(5))
+    day = day_begun() - timedelta(days=pen.chance.randrange(5))
     body = {"cause": "wilful", "item": "玻璃", "happened_on": str(day), "place": pen.key}
     return pen.begin("ReportDamage", "damage", body)
 

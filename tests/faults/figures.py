@@ -7,7 +7,7 @@ one of them is wrong.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -259,6 +259,34 @@ def alerted_once(verdict: Verdict, log: Sequence[Event], due: set[tuple[str, str
             verdict.doubled.append(f"{times} alerts for {cause}")
         if cause not in due:
             verdict.wrong.append(f"an alert without cause: {cause}")
+
+
+def deadlines_kept(
+    verdict: Verdict, log: Sequence[Event], awaited: Collection[UUID], now: datetime
+) -> None:
+    """What is late was said so once for each level that it has climbed to, never too early, and
+    never left out. `awaited`: what the timers still have before them.
+    """
+    open_until: dict[UUID, datetime] = {}
+    said: Counter[tuple[UUID, str, int]] = Counter()
+    for event in log:
+        if event.type == "HazardDismissed":
+            del open_until[event.stream]
+        elif event.type in {"HazardFound", "HazardGraded"}:
+            open_until[event.stream] = datetime.fromisoformat(event.body["due_at"])
+        elif event.type == "HazardOverdue":
+            said[event.stream, event.body["due_at"], event.body["level"]] += 1
+            if event.recorded_at < datetime.fromisoformat(event.body["due_at"]):
+                verdict.wrong.append(f"{event.stream} was overdue before its deadline")
+    verdict.doubled += [
+        f"{one} was said to be overdue {n} times" for one, n in said.items() if n > 1
+    ]
+    spoken = {stream for stream, _, _ in said}
+    verdict.lost += [
+        f"the deadline of {stream} ({at}) has passed in silence"
+        for stream, at in open_until.items()
+        if at < now and stream not in spoken and stream not in awaited
+    ]
 
 
 def lists_agree(

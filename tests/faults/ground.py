@@ -34,8 +34,12 @@ OFFICERS = {
 """Who reads the figures of a unit above the schools."""
 
 TREE = tuple(row for row in places.TREE if row[2] in {"province", "city", "county", "township"})
+STACK = "stack"
+"""The platform's own folder in that of a run."""
+
 YEAR, RACE_YEAR = 2041, 2042
 LINE = {"code": "food", "name": "食材", "fund": "canteen", "amount_cny": "900000000"}
+TIGHT = {"code": "tight", "name": "低值易耗", "fund": "canteen", "amount_cny": "1"}
 CARDS = 3
 
 
@@ -89,6 +93,13 @@ def business_today() -> Any:
     return (datetime.now(UTC) + timedelta(hours=8)).date()
 
 
+def day_begun() -> Any:
+    """The day in China, or the one before in its first two hours: whoever's clock is not further
+    behind than that has it too.
+    """
+    return (datetime.now(UTC) + timedelta(hours=6)).date()
+
+
 def make_schools(count: int) -> list[School]:
     """So many schools, in turn in the one county and in the other."""
     made = []
@@ -116,7 +127,7 @@ async def standing(
         ),
         "HOUQIN_LATE_ENTRY_GRACE_S": "1",
     }
-    rig = Rig(folder / "stack", brokers=brokers, env=env, progress=say)
+    rig = Rig(folder / STACK, brokers=brokers, env=env, progress=say)
     try:
         with places.without_fsync():
             await rig.start()
@@ -129,7 +140,7 @@ async def standing(
             await world.api.client.aclose()
     finally:
         await rig.stop()
-        postgres.remove(folder / "stack")
+        postgres.remove(folder / STACK)
 
 
 async def settle(ground: Ground) -> None:
@@ -162,15 +173,14 @@ async def furnish(world: World, school: School) -> None:
     """Two budgets, some cards, and a pane broken on purpose."""
     api, here = world.api, {"organisation": school.id}
     head, director = school.person("principal"), school.person("logistics_director")
-    school.budget, school.race = [
-        str((await api.do(head, "/procurement/budgets", here | {"year": year, "lines": [LINE]}))["id"])
-        for year in (YEAR, RACE_YEAR)
-    ]  # fmt: skip
+    budget, race = {"year": YEAR, "lines": [LINE]}, {"year": RACE_YEAR, "lines": [LINE, TIGHT]}
+    school.budget = str((await api.do(head, "/procurement/budgets", here | budget))["id"])
+    school.race = str((await api.do(head, "/procurement/budgets", here | race))["id"])
     for number in range(CARDS):
         card = here | {
             "tag": f"ready-{number}", "name": "投影仪", "category": "A02020200",
             "measure_unit": "台", "quantity": 1, "value_cny": "4800",
-            "acquired_on": str(business_today()), "source": "purchase",
+            "acquired_on": str(day_begun()), "source": "purchase",
         }  # fmt: skip
         school.cards.append(str((await api.do(director, "/assets/cards", card))["id"]))
     damage = here | {"cause": "wilful", "item": "玻璃", "description": "走廊"}

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -52,6 +52,8 @@ class Inspector:
         self.reader = Reader(ground.rig.kafka)
         self.poisoned: set[UUID] = set()
         self.forgotten: set[str] = set()
+        self.last_behind = ""
+        """What was behind last of all when it was last waited for."""
         self.born: frozenset[UUID] = frozenset()
 
     async def start(self) -> None:
@@ -110,13 +112,14 @@ class Inspector:
         await self._until(restless)
 
     async def _until(self, behind: Callable[[], Awaitable[str]]) -> float:
-        begun, what = time.monotonic(), "?"
+        begun, what, self.last_behind = time.monotonic(), "?", ""
         while what:
             try:
                 async with asyncio.timeout(LOOK_S):
                     what = await behind()
             except AWAY as error:
                 what = repr(error)
+            self.last_behind = what or self.last_behind
             if what and time.monotonic() - begun > WAIT_S:
                 raise NeverCaughtUp(f"after {WAIT_S:g} s: {what}")
             await asyncio.sleep(POLL_S if what else 0)
@@ -141,6 +144,7 @@ class Inspector:
         if not parked:
             await self._archive(found, logs)
         await self._money(found, logs)
+        await self._deadlines(found, self.known(logs["safety"]))
         await self._figures(found, logs, parked)
         if not parked:
             due = figures.alerts_due(logs, frozenset(self.poisoned))
@@ -197,6 +201,10 @@ class Inspector:
         )
         figures.lists_agree(found, lines, budgets, assets, ledger)
 
+    async def _deadlines(self, found: Verdict, log: list[Event]) -> None:
+        due = await (await self.rig.pool("safety")).fetch("select stream from due")
+        figures.deadlines_kept(found, log, {row[0] for row in due}, datetime.now(UTC))
+
     async def _figures(
         self, found: Verdict, logs: dict[str, list[Event]], parked: frozenset[str]
     ) -> None:
@@ -204,8 +212,10 @@ class Inspector:
         sums = figures.folded(logs.values(), frozenset(self.poisoned))
         today, paths = business_today(), self.ground.paths
         first = today - timedelta(days=DAYS)
+        # Some have happened later than it ever was, by clocks that were ahead.
+        last = max([today, *(event.day for log in logs.values() for event in log)])
         for unit, person in self.ground.lookers.items():
-            answer = await self._ask(person, unit, f"{first}..{today}")
+            answer = await self._ask(person, unit, f"{first}..{last}")
             below = [place for place, path in paths.items() if unit in path]
             if not parked.isdisjoint(below):
                 waiting = {key for reach in answer["as_of"] for key in reach["waiting"]}

@@ -79,6 +79,8 @@ class Load:
     """What should not have been answered so."""
     attempts: int = 0
     """Requests sent, again and again counted."""
+    turned_away: int = 0
+    """Answers that said that something is not as it should be (5xx)."""
     _answered_at: float = 0.0
     _tags: dict[str, str] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -151,7 +153,7 @@ class Load:
             pen = self.desk.pen(f"{number}.{school.code}.{role}.{turn}", school)
             manner = pen.chance.random()
             if manner < 0.1 and mine:
-                await self._again(pen.chance.choice(mine))
+                await self.again(pen.chance.choice(mine))
             elif manner < 0.14 and mine:
                 await self._other_body(pen.chance.choice(mine))
             elif manner < 0.26:
@@ -184,9 +186,9 @@ class Load:
         if one.status not in one.allowed:
             self.wrong.append(f"{one.key} {one.command}: {one.status} {one.answer[:300]!r}")
 
-    async def _again(self, one: Asked) -> None:
+    async def again(self, one: Asked, door: str = "") -> None:
         """A command taken before is sent again: the same answer, and no second effect."""
-        answer = await self._answered(one)
+        answer = await self._answered(one, door)
         same = answer.content == one.answer and answer.headers.get("idempotent-replayed") == "true"
         if not same:
             self.wrong.append(f"{one.key} repeated: {answer.status_code} {answer.content[:300]!r}")
@@ -256,20 +258,23 @@ class Load:
         while True:
             headers = {"Authorization": f"Bearer {await api.token(one.person)}", **one.headers}
             self.attempts += 1
+            signed_in = True
             try:
                 answer = await api.client.post(url, content=one.body, headers=headers)
             except httpx.TransportError as error:
                 why = repr(error)
             else:
                 why = f"{answer.status_code} {answer.text[:200]}"
+                self.turned_away += answer.status_code in UNKNOWN
                 if answer.status_code == SIGN_IN_AGAIN:
                     api.forget(one.person)
+                    signed_in = False
                 elif answer.status_code == UNFORESEEN:
                     self.wrong.append(f"{one.key} {one.command}: {why}")
                 elif answer.status_code not in UNKNOWN | {NOT_NOW}:
                     self._answered_at = time.monotonic()
                     return answer
-            one.unknown += 1
+            one.unknown += signed_in
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{one.key} {one.path} is never answered: {why}")
             await asyncio.sleep(PACE_S)

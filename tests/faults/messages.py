@@ -9,13 +9,17 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaProducer
 
+from tests.faults.commands import PLAIN
 from tests.faults.evidence import Reader
 from tests.faults.ground import School
 from tests.faults.inspection import WAIT_S
+from tests.faults.load import Asked
 from tests.faults.rig import SERVICES, Rig
 from tests.faults.scene import Fault, Scene
 from tests.world import until
 
+REPORTING, FIGURES = "reporting", "figures"
+LATER = 3
 TIMES_MAX = 5
 HUGE_BYTES = 2 * 1024 * 1024
 PUT_IN = "outsider"
@@ -112,6 +116,8 @@ async def poison(scene: Scene, variant: str) -> None:
     await scene.load.finish()
     await scene.inspector.caught_up()
     parked = await parked_in(scene.rig, school)
+    if (REPORTING, FIGURES) in parked:
+        await later_ones_wait(scene, service, school)
     if (kind != UNKNOWN) != bool(parked):
         scene.wrong.append(f"{variant}: parked {parked}")
     await scene.inspector.at_rest()
@@ -130,6 +136,22 @@ async def poison(scene: Scene, variant: str) -> None:
         for name in {name for name, _ in parked}:
             rows = await (await scene.rig.pool(name)).fetch("select reason from parked_key")
             scene.wrong.append(f"{variant}: {name} stays parked: {[row[0][:300] for row in rows]}")
+
+
+async def later_ones_wait(scene: Scene, service: str, school: School) -> None:
+    """What the school writes while one of its events is parked is not applied before that one."""
+    role, act = PLAIN[service]
+    later: list[Asked] = []
+    for number in range(LATER):
+        pen = scene.load.desk.pen(f"{scene.number}.{service}.later{number}", school)
+        later.append(scene.load.command(pen, role, act(pen)))
+        await scene.load.ask(later[-1])
+    await scene.inspector.caught_up()
+    ids = [UUID(id_) for one in later for id_ in one.events]
+    applied = await (await scene.rig.pool(REPORTING)).fetch(
+        "select id from archive where source = $1 and id = any($2)", service, ids
+    )
+    scene.wrong += [f"{row[0]} has overtaken what is parked of {school.code}" for row in applied]
 
 
 async def write_foreign(scene: Scene, service: str, school: School, kind: str) -> None:

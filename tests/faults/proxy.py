@@ -67,6 +67,7 @@ class Link:
         self.wires: set[Wire] = set()
         self.shut = False
         self.bytes_left: int | None = None
+        self.latency_s, self.bytes_a_second = 0.0, 0
         self.appends_to_lose, self.lost = 0, 0
         self._passing = {way: asyncio.Event() for way in Way}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,6 +91,7 @@ class Link:
     def heal(self) -> None:
         """Everything passes again, also what was held back."""
         self.shut, self.bytes_left, self.appends_to_lose = False, None, 0
+        self.latency_s, self.bytes_a_second = 0.0, 0
         for passing in self._passing.values():
             passing.set()
 
@@ -106,6 +108,10 @@ class Link:
     def allow(self, count: int) -> None:
         """Resets each connection once so many bytes more have passed through the link."""
         self.bytes_left = count
+
+    def slow(self, latency_s: float, bytes_a_second: int) -> None:
+        """Whatever is said takes so long, each way and on each connection, and no more passes."""
+        self.latency_s, self.bytes_a_second = latency_s, bytes_a_second
 
     def forsake(self) -> None:
         """Every connection is given up by the far side, and the near side is never told; new ones
@@ -154,6 +160,8 @@ class Link:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK_BYTES):
                 await self._passing[way].wait()
+                if self.bytes_a_second:
+                    await asyncio.sleep(self.latency_s + len(data) / self.bytes_a_second)
                 if not wire.forsaken:
                     await self._hand_on(wire, data, writer, way)
         if way is Way.THERE:

@@ -32,7 +32,7 @@ BACK_S = 60.0
 SERVICES = tuple(name for name in supervisor.SERVICES if name not in supervisor.PORTAL)
 """The services that have a log."""
 
-POSTGRES, KAFKA, CLIENT = "postgres", "kafka", "client"
+POSTGRES, KAFKA, CLIENT, PROVIDER = "postgres", "kafka", "client", "provider"
 KINDS = (POSTGRES, KAFKA, CLIENT)
 """What a service is linked with."""
 
@@ -127,7 +127,7 @@ class Rig(Stack):
         self._broker = kafka
 
     def _environment(self, name: str) -> dict[str, str]:
-        env = super()._environment(name)
+        env = {**super()._environment(name), "HOUQIN_CLOCK": str(self._clock(name))}
         if name not in self.services:
             return env
         (store,) = self.links[name, POSTGRES]
@@ -141,6 +141,23 @@ class Rig(Stack):
     def environment(self, name: str) -> dict[str, str]:
         """What a service's processes are told: for a command that is run beside them."""
         return {**os.environ, **self._environment(name)}
+
+    def _clock(self, name: str) -> Path:
+        """The file that says how far the clock of that part is off."""
+        path = self.folder / "clocks" / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("0")
+        return path
+
+    def turn_clocks(self, seconds: float, *names: str) -> None:
+        """From now on those parts (none named: every service and the provider) have that much more
+        than it is; Postgres and Kafka keep the machine's time.
+        """
+        for name in names or (*self.services, PROVIDER):
+            fresh = self._clock(name).with_suffix(".new")
+            fresh.write_text(str(seconds))
+            fresh.replace(self._clock(name))
 
     def doors(self) -> dict[str, str]:
         """Where clients reach each service, and the provider."""
@@ -192,6 +209,14 @@ class Rig(Stack):
         part.keeper = asyncio.create_task(self._keep(part))
         return child
 
+    async def release(self, name: str, tree: Path | None) -> None:
+        """Exchanges a service's process for one out of another tree of files (None: this one)."""
+        process = self._parts[name].process
+        await self.halt(name)
+        process.env = {**process.env, "PYTHONPATH": str(tree or ROOT)}
+        process.cwd = tree or ROOT
+        await self.resume(name)
+
     def backends(self) -> list[tuple[int, str]]:
         """Postgres's own processes that serve a service: pid and database."""
         found = []
@@ -202,8 +227,12 @@ class Rig(Stack):
         return sorted(found)
 
     @asynccontextmanager
-    async def spare(self, service: str, role: str = "") -> AsyncIterator[tuple[Process, int]]:
-        """A second process of a service (role: all, or `worker`), and its port."""
+    async def spare(
+        self, service: str, role: str = "", failpoint: str = "", tree: Path | None = None
+    ) -> AsyncIterator[tuple[Process, int]]:
+        """A second process of a service (role: all, or `worker`), and its port; out of another tree
+        of files than this one, if named.
+        """
         name = f"{service}-spare"
         (port,) = choose_ports(self.folder / "ports.json", [name]).values()
         tag = f"houqin={self.folder}:{name}"
@@ -213,9 +242,13 @@ class Rig(Stack):
             mark=tag,
             log=self.folder / "logs" / f"{name}.log",
             pid_file=self.folder / "pids" / f"{name}.json",
-            env={**self._environment(service), "HOUQIN_PORT": str(port)},
-            cwd=ROOT,
-        )
+            env={
+                **self._environment(service),
+                "HOUQIN_PORT": str(port), "HOUQIN_FAILPOINT": failpoint,
+                "PYTHONPATH": str(tree or ROOT),
+            },
+            cwd=tree or ROOT,
+        )  # fmt: skip
         self.spares[name] = process
         try:
             await process.start()
@@ -231,6 +264,15 @@ class Rig(Stack):
         return float(psutil.Process(self.pid(name)).memory_info().rss) / 1e6
 
 
+async def until_gone(pid: int) -> None:
+    """Waits until a process is no more."""
+
+    async def gone() -> bool:
+        return not psutil.pid_exists(pid)
+
+    await until(gone, BACK_S)
+
+
 def freeze(pid: int) -> None:
     """Stops a process of ours in its tracks."""
     os.kill(pid, signal.SIGSTOP)
@@ -239,6 +281,11 @@ def freeze(pid: int) -> None:
 def thaw(pid: int) -> None:
     """Lets a frozen process go on."""
     os.kill(pid, signal.SIGCONT)
+
+
+def frozen(pid: int) -> bool:
+    """Whether a process of ours is stopped in its tracks."""
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
 
 
 async def fences(pools: Sequence[Pool], consumer: str) -> int:

@@ -16,23 +16,42 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.faults.away import AWAY
 from tests.faults.breaks import BREAKS
 from tests.faults.checks import Verdict
+from tests.faults.clocks import CLOCKS
 from tests.faults.commands import Desk
+from tests.faults.disk import FULL
 from tests.faults.ground import Ground
 from tests.faults.inspection import HEAL_S, Inspector, NeverCaughtUp
 from tests.faults.load import Asked, Load
 from tests.faults.messages import MESSAGES
+from tests.faults.races import RACING
 from tests.faults.rebuilds import REBUILDS
 from tests.faults.restores import RESTORES
 from tests.faults.rivals import RIVALS
+from tests.faults.rolling import ROLLING
 from tests.faults.scene import Fault, Scene
+from tests.faults.slow import SLOWNESS
 from tests.faults.tampering import TAMPERING
 
 FAULTS: dict[str, Fault] = {
     fault.code: fault
     for fault in sorted(
-        (*BREAKS, *MESSAGES, *REBUILDS, *RIVALS, *RESTORES, *TAMPERING),
+        (
+            *BREAKS,
+            *MESSAGES,
+            *RACING,
+            *RIVALS,
+            *SLOWNESS,
+            *CLOCKS,
+            *FULL,
+            *AWAY,
+            *ROLLING,
+            *REBUILDS,
+            *RESTORES,
+            *TAMPERING,
+        ),
         key=lambda one: int(one.code[1:]),
     )
 }
@@ -42,6 +61,14 @@ HEADING = (
     f"{'fault':<26} {'rounds':>6} {'commands':>9} {'acknowledged':>13} {'unknown':>8} {'lost':>5}"
     f" {'doubled':>8} {'wrong':>6} {'lag 0, s':>9}"
 )
+
+MARKDOWN_HEADING = """\
+| fault | rounds | commands | acknowledged | unknown at first | lost | doubled | wrong \
+| seconds to lag 0 |
+|---|---|---|---|---|---|---|---|---|"""
+
+SIGN_IN_S = 300.0
+"""After so long everybody signs in anew, between two rounds."""
 
 type Say = Callable[[str], None]
 
@@ -81,6 +108,13 @@ class Tally:
         """Whether every promise was kept."""
         return not self.findings and self.seconds_to_lag_0 <= HEAL_S
 
+    def row(self) -> str:
+        """As a row of a table in Markdown."""
+        numbers = (self.rounds, self.commands, self.acknowledged, self.unknown)
+        found = (self.lost, self.doubled, self.wrong)
+        cells = [f"{self.fault} {self.title}", *(f"{n:,}" for n in (*numbers, *found))]
+        return f"| {' | '.join(cells)} | {self.seconds_to_lag_0:.1f} |"
+
     def __str__(self) -> str:
         return (
             f"{f'{self.fault} {self.title}':<26} {self.rounds:>6} {self.commands:>9}"
@@ -101,6 +135,7 @@ class Run:
     tallies: dict[str, Tally] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     number: int = 0
+    signed_in_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     async def begin(cls, ground: Ground, seed: int, per_person: int, say: Say) -> Run:
@@ -121,6 +156,9 @@ class Run:
         chance = random.Random(f"{self.seed}.{self.number}.{fault.code}.{variant}")
         scene = Scene(self.ground, self.load, self.inspector, chance, self.number)
         before, begun = len(self.load.asked), time.monotonic()
+        if begun > self.signed_in_at + SIGN_IN_S:  # tokens of this platform last for 15 minutes
+            self.ground.world.api.forget_all()
+            self.signed_in_at = begun
         self.load.start(self.number)
         try:
             await self.load.more(chance.randint(1, max(2, self.load.size // 2)))
@@ -134,7 +172,8 @@ class Run:
             await self.inspector.caught_up()
         except NeverCaughtUp as error:
             scene.wrong.append(f"{fault.code} {variant}: {error}")
-        seconds = time.monotonic() - healed
+        seconds = max(scene.seconds, time.monotonic() - healed)
+        last = self.inspector.last_behind
         found = await self._verdict(scene)
         asked = self.load.asked[before:]
         tally = self.tallies.setdefault(fault.code, Tally(fault.code, fault.title))
@@ -143,6 +182,7 @@ class Run:
             f"{self.number:>5}  {f'{fault.code} {variant}':<38} {len(asked):>5} commands"
             f" {sum(one.unknown > 0 for one in asked):>4} unknown  lag 0 {seconds:5.1f} s"
             f"  {time.monotonic() - begun:5.1f} s  {'ok' if not found.every else 'WRONG'}"
+            + (f"  (last: {last})" if seconds > 1 else "")
         )
         for one in found.every:
             self.say(f"       {one}")
@@ -169,9 +209,18 @@ class Run:
         lines = [self.tallies[code] for code in FAULTS if code in self.tallies]
         return "\n".join([HEADING, *map(str, lines)])
 
+    def markdown(self) -> str:
+        """The same as docs/reliability.md has it."""
+        lines = [MARKDOWN_HEADING]
+        lines += [self.tallies[code].row() for code in FAULTS if code in self.tallies]
+        return "\n".join(lines) + "\n"
+
     def write(self, path: Path, command: str) -> None:
-        """The same as a file."""
+        """The same as a file, and beside it as a table for people (`.md`)."""
         path.parent.mkdir(exist_ok=True)
+        path.with_suffix(".md").write_text(
+            f"`{command}` (seed {self.seed}): {self.number} rounds.\n\n{self.markdown()}", "utf-8"
+        )
         made = {
             "seed": self.seed, "command": command,
             "faults": [asdict(self.tallies[code]) for code in FAULTS if code in self.tallies],

@@ -12,10 +12,15 @@ from tests.faults.inspection import Inspector
 from tests.faults.load import Load
 from tests.faults.rig import Rig
 
+SECOND = 1_000_000
+"""Added to a round's number where its people begin once more, so that their keys are new."""
+
 
 @dataclass
 class Scene:
-    """One round. `wrong`: what the fault itself found to be not as it should be."""
+    """One round. `wrong`: what the fault itself found to be not as it should be; `seconds`: how long
+    it took until all was caught up, where it had to wait for that itself.
+    """
 
     ground: Ground
     load: Load
@@ -23,6 +28,7 @@ class Scene:
     chance: random.Random
     number: int
     wrong: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def rig(self) -> Rig:
@@ -36,6 +42,11 @@ class Scene:
     async def to_the_end(self) -> None:
         """Lets the fault last until everybody is through, or nobody is answered any more."""
         await self.load.more(1_000_000)
+
+    async def anew(self) -> None:
+        """Everybody finishes, and begins once more."""
+        await self.load.finish()
+        self.load.start(self.number + SECOND)
 
     async def nudge(self, service: str, until: Callable[[], bool]) -> int:
         """Makes a service write until something has happened; how many commands that took."""
@@ -51,10 +62,11 @@ class Scene:
 @dataclass(frozen=True)
 class Fault:
     """A kind of fault. `variants`: its forms, one a round; `strike` breaks something, lets that
-    last, and heals it.
+    last, and heals it. `why_not`: why that cannot be done on this machine (nothing: it can).
     """
 
     code: str
     title: str
     variants: Sequence[str]
     strike: Callable[[Scene, str], Awaitable[None]]
+    why_not: Callable[[], str] = str

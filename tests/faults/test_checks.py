@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -220,3 +221,23 @@ def test_one_alert_for_each_cause() -> None:
     verdict = Verdict()
     figures.alerted_once(verdict, [raised], set())
     assert verdict.wrong
+
+
+def test_a_deadline_is_told_once_and_in_time() -> None:
+    due, stream = (NOON.replace(second=2)).isoformat(), UUID(int=7)
+    found = event(1, "HazardFound", due_at=due)
+    late = event(3, "HazardOverdue", 2, due_at=due, level=5)
+    early = replace(late, recorded_at=NOON)
+    dismissed = event(4, "HazardDismissed", 2)
+    after = NOON.replace(minute=1)
+
+    def kept(*log: Event, awaited: tuple[UUID, ...] = (), now: datetime = after) -> Verdict:
+        verdict = Verdict()
+        figures.deadlines_kept(verdict, log, awaited, now)
+        return verdict
+
+    assert kept(found, late).every == kept(found, now=NOON).every == []
+    assert kept(found, dismissed).every == kept(found, awaited=(stream,)).every == []
+    assert kept(found).lost
+    assert kept(found, late, late).doubled
+    assert kept(found, early).wrong

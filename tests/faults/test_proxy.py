@@ -62,6 +62,16 @@ async def test_a_cut_link_breaks_and_refuses(link: Link) -> None:
     (await said(link))[1].close()
 
 
+async def test_a_slow_link_takes_its_time_and_loses_nothing(link: Link) -> None:
+    reader, writer = await said(link)
+    link.slow(2 * QUICK_S, 1_000_000)
+    writer.write(b"two")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(3), QUICK_S)
+    assert await asyncio.wait_for(reader.readexactly(3), 5) == b"two"
+    writer.close()
+
+
 @pytest.mark.parametrize("ways", [(), (Way.THERE,), (Way.BACK,)], ids=str)
 async def test_a_stalled_link_keeps_what_was_said(link: Link, ways: tuple[Way, ...]) -> None:
     reader, writer = await said(link)

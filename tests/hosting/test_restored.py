@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 
 from hosting.application import application
 from hosting.compose import SameServer, prepare_database, running
+from hosting.migrations import migrate
 from hosting.restored import Taken, Torn, settle, take_back
 from shared.config import Settings
 from shared.consumer import Consumer
@@ -27,7 +28,7 @@ from shared.organisation import Role
 from shared.problems import problem_of
 from shared.reactions import Reactions
 from shared.runtime import Runtime
-from shared.store import Connection, epoch_of, migrate
+from shared.store import Connection, epoch_of
 from shared.words import words_of
 from tests.conftest import ROOT, Parts, make_database
 from tests.shared.office import SCHOOL, Copy, Desk, Message, Pool

@@ -11,13 +11,13 @@ import httpx
 import pytest
 import uvicorn
 
+from hosting import migrations
 from hosting.application import application
 from hosting.compose import running
 from services.reporting import reporting
 from services.reporting.figures.keep import Keeper
 from services.reporting.figures.roll import Roller
 from services.reporting.measures import measures
-from shared import store
 from shared.config import Settings
 from shared.problems import Problem
 from shared.runtime import Runtime
@@ -31,7 +31,7 @@ type Pool = asyncpg.Pool[asyncpg.Record]
 
 @pytest.fixture
 async def base(pool: Pool) -> Pool:
-    await store.migrate(
+    await migrations.migrate(
         pool, [ROOT / "shared" / "migrations", ROOT / "services" / "reporting" / "migrations"]
     )
     return pool

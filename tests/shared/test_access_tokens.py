@@ -122,7 +122,7 @@ async def test_a_token_once_good_ends_all_the_same(
     token = f"Bearer {signed()}"
     assert await tokens.person(token) == "li"
     later = time.time() + 600 + LEEWAY_S + 1
-    monkeypatch.setattr(time, "time", lambda: later)
+    monkeypatch.setattr(access, "since_1970", lambda: later)
     await refused(tokens, token)
 
 

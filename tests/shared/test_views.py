@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from hosting.compose import prepare_database
+from hosting.outdated import refold
 from hosting.progress import Progress
 from hosting.rebuild import ViewRebuild
 from shared import views
@@ -146,6 +147,32 @@ async def test_a_view_of_another_shape_is_built_anew(
     await prepare_database(tally, pool)
     assert await rows_of(pool, LIST) == live
     assert await rows_of(pool, STEPS) != others, "one whose shape is the same is left alone"
+
+
+async def test_rows_of_another_release_are_marked_and_made_anew(desk: Desk, pool: Pool) -> None:
+    stream = await desk.open(OpenTally(organisation=SCHOOL, name="a"))
+    assert await pool.fetchval("select count(*) from view_outdated") == 0, "of one's own release"
+    newer = "update view_shape set shape = $1 where name = 'tally_list'"
+    await pool.execute(newer, "newer")
+    await desk.ask(RaiseTally(amount=1), stream)
+    await refold(pool, tally.views())
+    marked = await pool.fetch("select name, stream from view_outdated")
+    assert [tuple(row) for row in marked] == [("tally_list", stream)], "not theirs to fold"
+    live = await rows_of(pool, LIST)
+    await pool.execute("update view_tally_list set total = -1")
+    await pool.execute(newer, views.shape(LIST))
+    await refold(pool, tally.views())
+    assert await rows_of(pool, LIST) == live
+    assert await pool.fetchval("select count(*) from view_outdated") == 0
+
+
+async def test_a_list_keeps_the_columns_of_another_release(desk: Desk, pool: Pool) -> None:
+    await desk.open(OpenTally(organisation=SCHOOL, name="a"))
+    await pool.execute("alter table view_tally_list add column share numeric")
+    await pool.execute("update view_shape set shape = 'newer' where name = 'tally_list'")
+    await prepare_database(tally, pool)
+    assert await pool.fetch("select share from view_tally_list") == [(None,)]
+    assert all("share" not in row for row in await listed(pool, LIST))
 
 
 @pytest.mark.parametrize(
