@@ -131,11 +131,13 @@ async def rolled(scene: Scene, name: str, tree: Path | None) -> None:
 
 
 async def in_turn(scene: Scene, name: str, other: str) -> None:
-    """The same budget is amended through one process and the other in turn."""
+    """The same budget is amended through one process and the other in turn, last through the one
+    that goes: nobody else writes that row again.
+    """
     school: School = scene.chance.choice(scene.ground.schools)
     for number in range(TURNS):
         one = amend(scene, f"{name}.{number}", school, {}, WON)
-        await scene.load.ask(one, other if number % 2 else "")
+        await scene.load.ask(one, "" if number % 2 else other)
 
 
 async def column_is_whole(scene: Scene) -> None:
