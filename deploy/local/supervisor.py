@@ -299,6 +299,7 @@ class Stack:
             "HOUQIN_ISSUER": issuer,
             "HOUQIN_AUDIENCE": "houqin",
             "HOUQIN_JWKS_URL": f"{issuer}/jwks",
+            **self._portal_trust(),
             "HOUQIN_ADMINISTRATORS": "administrator",
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
@@ -317,6 +318,11 @@ class Stack:
             "HOUQIN_TOPIC_PREFIX": "houqin",
             "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
         }
+
+    def _portal_trust(self) -> dict[str, str]:
+        """Where the services find the keys of the portal's tokens, if there is a portal."""
+        portal = self.urls.get("portal")
+        return {"HOUQIN_PORTAL_JWKS_URL": f"{portal}/portal/jwks"} if portal else {}
 
 
 def run(main: Coroutine[object, object, int]) -> int:

@@ -1,10 +1,16 @@
-"""The provider's two pages: sign in, and what went wrong. No script, nothing fetched."""
+"""The pages made here: sign in, and what went wrong. No script, nothing fetched."""
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from html import escape
 from string import Template
+from urllib.parse import urlsplit
+
+from starlette.responses import HTMLResponse
 
 from services.portal.accounts import Client, Directory, Person
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 STYLE = """
 body{font:16px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif;margin:0;color:#1d2733;
@@ -44,6 +50,17 @@ WRONG = "用户名或密码不对。", "The user name or the password is wrong."
 LOCKED = (
     "多次输错，已锁定，请 15 分钟后再试。",
     "Too many failures: locked, try again in 15 minutes.",
+)
+
+
+NOT_SIGNED_IN = "没有登录成功。", "The sign-in did not succeed."
+PROVIDER_AWAY = (
+    "身份服务暂时没有回答，请稍后再试。",
+    "The sign-in service does not answer just now. Try again in a moment.",
+)
+NOT_BUILT = (
+    "网页还没有构建：请先运行 make web，再刷新本页；各服务的接口在 /api 下。",
+    "The web application is not built yet: run `make web`, then reload. APIs are under /api.",
 )
 
 
@@ -95,6 +112,31 @@ def sign_in(
     return PAGE.substitute(title="后勤 · 登录", nonce=nonce, style=STYLE, body=body)
 
 
-def failure(nonce: str, zh: str, en: str) -> str:
-    """A page for what cannot be told to the client by a redirect."""
-    return PAGE.substitute(title="后勤 · 无法登录", nonce=nonce, style=STYLE, body=_message(zh, en))
+def failure(nonce: str, zh: str, en: str, again: str = "") -> str:
+    """A page that says what went wrong; `again`: where to try once more."""
+    body = _message(zh, en)
+    if again:
+        body += (
+            f'<p><a class="button" href="{escape(again)}">再试一次 '
+            '<span lang="en">Try again</span></a></p>'
+        )
+    return PAGE.substitute(title="后勤 Houqin", nonce=nonce, style=STYLE, body=body)
+
+
+def html(text: Callable[[str], str], status: int = 200, redirect_uri: str = "") -> HTMLResponse:
+    """A page under a policy that allows nothing but its own style and its own form."""
+    nonce = secrets.token_urlsafe(12)
+    there = urlsplit(redirect_uri)
+    # Browsers apply form-action to the redirect after the form, too.
+    target = f" {there.scheme}://{there.netloc}" if there.netloc else ""
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{target}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    headers = {
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        **NO_STORE,
+    }
+    return HTMLResponse(text(nonce), status, headers)

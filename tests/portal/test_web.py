@@ -13,8 +13,9 @@ import pytest
 import python_calamine
 from pydantic import ValidationError
 
-from services.portal import web
-from services.portal.web import Settings, application
+from services.portal import imports
+from services.portal.settings import Settings
+from services.portal.web import application
 from tests.portal.test_filled import ROW, filled, text
 from tests.shared.identity import AUDIENCE, ISSUER, KEY, Provider, providing, signed
 
@@ -65,7 +66,7 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 
 async def test_whoever_has_not_signed_in_gets_nothing(portal: httpx.AsyncClient) -> None:
     for answer in (await portal.get(TEMPLATE), await portal.post(IMPORT, content=FILE)):
-        problem(answer, 401, "unauthenticated")
+        problem(answer, 401, "signed_out")
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
@@ -94,7 +95,7 @@ async def test_what_is_refused_before_any_service_is_asked(
     problem(await send(b"PK\x03\x04 broken"), 400, "file_unreadable")
     wrong = problem(await send(text(filled({**ROW, "colour": "red"}))), 422, "invalid")
     assert [error["field"] for error in wrong["errors"]] == ["J1"]
-    monkeypatch.setattr(web, "FILE_BYTES_MAX", len(FILE) - 1)
+    monkeypatch.setattr(imports, "FILE_BYTES_MAX", len(FILE) - 1)
     problem(await send(FILE), 413, "body_too_large")
 
 
