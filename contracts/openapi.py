@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from contracts.discovery import refusals
+from contracts.meaning import references_of, tell
 from contracts.schemas import REF, command_schemas, row_schemas
 from shared.config import Settings
 from shared.http import BATCH_MAX, TOGETHER_MAX
@@ -63,11 +64,13 @@ def openapi(service: Service) -> dict[str, Any]:
     label = words.word("names", service.name)
     # Where a list has an enumeration of a command, the command says in which order it is offered.
     schemas = {"Problem": _problem_schema(), **rows, **commands}
+    tell(schemas, references_of(service))
     return {
         "openapi": "3.1.0",
         "info": {"title": f"后勤 · {label.zh} / Houqin {label.en}", "version": "1"},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
+        "tags": [_tag(aggregate.name, words) for aggregate in service.aggregates],
         "paths": {**paths, **own["paths"]},
         "components": {
             "schemas": {**own.get("components", {}).get("schemas", {}), **schemas},
@@ -129,7 +132,14 @@ def _operation(service: Service, decision: Decision, words: Words) -> dict[str, 
         },
         "x-refusals": list(own),
         "x-roles": list(decision.allow),
+        "x-creates": decision.creates,
+        "x-weighty": decision.weighty,
     }
+
+
+def _tag(aggregate: str, words: Words) -> dict[str, Any]:
+    label = words.word("names", aggregate)
+    return {"name": aggregate, "x-title": label._asdict()}
 
 
 def _refusals(slugs: Iterable[str], words: Words) -> dict[str, Any]:
@@ -193,6 +203,11 @@ def _list(view: ViewOf, words: Words) -> dict[str, Any]:
             ),
         },
         "x-columns": list(columns(view)),
+        "x-roles": list(view.allow),
+        "x-filters": list(view.filters),
+        "x-sorts": list(view.sorts),
+        "x-search": list(view.search),
+        "x-many": view.many,
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import asyncio
 import io
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -39,15 +40,17 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest.fixture
-async def portal(provider: Provider, closed_port: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with at(provider, closed_port) as made:
+async def portal(
+    provider: Provider, tmp_path: Path, closed_port: int
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with at(provider, tmp_path, closed_port) as made:
         yield made
 
 
-def at(provider: Provider, port: int) -> httpx.AsyncClient:
+def at(provider: Provider, folder: Path, port: int) -> httpx.AsyncClient:
     """A client of a portal that looks for the assets at that port."""
     settings = Settings(
-        issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url,
+        state=folder, issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url,
         services=f"assets=http://127.0.0.1:{port}",
     )  # fmt: skip
     transport = httpx.ASGITransport(application(settings))
@@ -111,7 +114,7 @@ async def test_a_service_that_is_away(portal: httpx.AsyncClient) -> None:
     assert answer.headers["retry-after"]
 
 
-async def test_a_service_that_ends_while_it_is_asked(provider: Provider) -> None:
+async def test_a_service_that_ends_while_it_is_asked(provider: Provider, tmp_path: Path) -> None:
     """It may have entered all of it: the same key asks again."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -119,7 +122,7 @@ async def test_a_service_that_ends_while_it_is_asked(provider: Provider) -> None
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    async with server, at(provider, server.sockets[0].getsockname()[1]) as portal:
+    async with server, at(provider, tmp_path, server.sockets[0].getsockname()[1]) as portal:
         answer = await portal.post(IMPORT, content=FILE, headers=HEADERS)
     problem(answer, 503, "outcome_unknown")
 
@@ -141,6 +144,6 @@ def test_where_the_services_are() -> None:
             Settings(services=wrong)
 
 
-def test_a_service_without_a_contract_is_said_at_the_start() -> None:
+def test_a_service_without_a_contract_is_said_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        application(Settings(services="canteen=http://a:1"))
+        application(Settings(state=tmp_path, services="canteen=http://a:1"))
