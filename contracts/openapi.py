@@ -59,6 +59,7 @@ def openapi(service: Service) -> dict[str, Any]:
         paths.setdefault(base + view.path, {})["get"] = _list(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}", {})["get"] = _detail(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}/history", {})["get"] = _history(view, words)
+        paths.setdefault(f"{base}{view.path}/{{id}}/can", {})["get"] = _can(view, words)
     paths[f"{base}/batch"] = {"post": _batch(words)}
     own = _own_routes(service, words)
     label = words.word("names", service.name)
@@ -236,6 +237,28 @@ def _history(view: ViewOf, words: Words) -> dict[str, Any]:
         "parameters": [_parameter("id", "path", required=True, format_="uuid")],
         "responses": {
             "200": _json_response({"type": "object"}),
+            **_refusals(("unauthenticated", "no_post", "not_found"), words),
+        },
+    }
+
+
+def _can(view: ViewOf, words: Words) -> dict[str, Any]:
+    label = words.word("views", view.name)
+    chance = {
+        "type": "object", "required": ["command", "may", "tried", "problem"],
+        "properties": {
+            "command": {"type": "string"}, "may": {"type": "boolean"}, "tried": {"type": "boolean"},
+            "problem": {"anyOf": [{"$ref": REF.format(name="Problem")}, {"type": "null"}]},
+        },
+    }  # fmt: skip
+    items = {"version": {"type": "integer"}, "items": {"type": "array", "items": chance}}
+    return {
+        "operationId": f"{view.name}_can",
+        "tags": [view.aggregate.name],
+        "summary": f"{label.zh}：现在可以办理的事 / {label.en}: what may be done now",
+        "parameters": [_parameter("id", "path", required=True, format_="uuid")],
+        "responses": {
+            "200": _json_response({"type": "object", "properties": items}),
             **_refusals(("unauthenticated", "no_post", "not_found"), words),
         },
     }

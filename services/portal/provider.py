@@ -14,13 +14,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.datastructures import FormData, QueryParams
 
-from services.portal import page
+from services.portal import page, sign_in_page
 from services.portal.grants import Provider, Refused, Settings, names
 from services.portal.page import NO_STORE
 
 PARAMETERS = (
     "response_type", "client_id", "redirect_uri", "scope", "state", "nonce",
-    "code_challenge", "code_challenge_method",
+    "code_challenge", "code_challenge_method", "ui_locales",
 )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ async def authorize(provider: Provider, request: Request) -> Response:
     fields = {name: asked[name] for name in PARAMETERS if name in asked}
     directory = provider.accounts.directory
     return page.html(
-        lambda nonce: page.sign_in(
+        lambda nonce: sign_in_page.sign_in(
             nonce, client, directory, fields, username=username, problem=problem
         ),
         status,

@@ -163,13 +163,21 @@ type AtProvider = Callable[[httpx.AsyncClient, str], Any]
 """What a person does at a provider, sent there: the address at which the browser comes back."""
 
 
-async def at_own_provider(browser: httpx.AsyncClient, there: str) -> str:
-    """One click on the sign-in page of the demonstration."""
-    asked = dict(parse_qsl(urlsplit(there).query))
-    form = {**asked, "username": "principal", "password": demo_password("principal")}
-    answer = await browser.post(there.partition("?")[0], data=form)
-    assert answer.status_code == 303, answer.text
-    return answer.headers["location"]
+def at_provider_with(username: str, password: str) -> AtProvider:
+    """What the form of our own provider's sign-in page sends."""
+
+    async def there_and_back(browser: httpx.AsyncClient, there: str) -> str:
+        asked = dict(parse_qsl(urlsplit(there).query))
+        form = {**asked, "username": username, "password": password}
+        answer = await browser.post(there.partition("?")[0], data=form)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["location"]
+
+    return there_and_back
+
+
+at_own_provider = at_provider_with("principal", demo_password("principal"))
+"""One click on the sign-in page of the demonstration."""
 
 
 async def at_mock_provider(browser: httpx.AsyncClient, there: str) -> str:
