@@ -85,6 +85,12 @@ class Provider:
         }
         return _with(about["authorization_endpoint"], asked)
 
+    async def check_issuer(self, said: str | None) -> None:
+        """Whether an answer is this provider's own (RFC 9207); raises SignInFailed."""
+        expected = (await self.about()).get("authorization_response_iss_parameter_supported")
+        if (said is None and expected) or (said is not None and said.rstrip("/") != self.issuer):
+            raise SignInFailed(f"an answer of {said}")
+
     async def identity(self, attempt: Attempt, code: str) -> Identity:
         """Who signed in, for the code that the browser brought; raises SignInFailed, or the
         problem `provider_away`.

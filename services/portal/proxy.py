@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import unquote
 
 import httpx
 from starlette.background import BackgroundTask
@@ -33,8 +34,16 @@ ANSWERED = (
 )  # fmt: skip
 """What the caller is told of the answer beside status and body."""
 
-LIMITS = httpx.Limits(max_connections=500, max_keepalive_connections=50, keepalive_expiry=4)
-"""A service closes a connection that was idle for 5 s: it must not be just then that one asks."""
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4)
+"""A service closes a connection that was idle for 5 s: it must not be just then that one asks. Live
+streams hold one each, so their number is not bounded here.
+"""
+
+DOTS = {".", ".."}
+"""What would lead out of the service's own addresses."""
+
+INERT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""What a service answers is never a page of ours: a file that somebody sent in runs nothing."""
 
 
 class Gateway:
@@ -48,10 +57,11 @@ class Gateway:
 
     async def pass_on(self, request: Request) -> Response:
         """`/api/{service}/{rest}`: the service's own answer, or that it is away."""
-        service, rest = request.path_params["service"], request.path_params["rest"]
-        if service not in self.addresses:
+        service = request.path_params["service"]
+        # As it came, not decoded: what is escaped in it must stay so.
+        path = request.scope["raw_path"].decode().removeprefix("/api")
+        if service not in self.addresses or not DOTS.isdisjoint(unquote(path).split("/")):
             raise Problem("route_unknown")
-        path = f"/{service}/{rest}"
         if request.url.query:
             path += f"?{request.url.query}"
         content = await bounded_body(request)
@@ -59,6 +69,7 @@ class Gateway:
         live = answer.headers.get("content-type", "").startswith(EVENT_STREAM)
         body = _body(answer, self.stream_seconds if live else None)
         kept = {name: answer.headers[name] for name in ANSWERED if name in answer.headers}
+        kept["content-security-policy"] = INERT
         return StreamingResponse(
             body, answer.status_code, kept, background=BackgroundTask(answer.aclose)
         )

@@ -20,12 +20,6 @@ from starlette.types import Scope
 
 from services.portal import page
 
-SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(self), microphone=(), payment=()",
-}
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{scripts}; style-src 'self'{styles};"
     " style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:;"
@@ -69,7 +63,6 @@ class Site(StaticFiles):
             if error.status_code != 404 or not _is_page(path, accepted):
                 raise
             answer = await self._page(scope, accepted)
-        answer.headers.update(SECURITY)
         return answer
 
     async def _page(self, scope: Scope, accepted: Headers) -> Response:

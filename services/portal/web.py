@@ -13,6 +13,7 @@ from functools import partial
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -20,6 +21,7 @@ from starlette.routing import Mount, Route
 from services.portal import signing_in
 from services.portal.caller import Callers
 from services.portal.catalogue import Shelf
+from services.portal.hardened import Hardened
 from services.portal.imports import Imports
 from services.portal.proxy import Gateway
 from services.portal.sessions import Sessions
@@ -97,6 +99,7 @@ def application(settings: Settings) -> Starlette:
             Route("/api/{service}/{rest:path}", _edge(gateway.pass_on, "api"), methods=METHODS),
             Mount("/", Site(settings.web)),
         ],
+        middleware=[Middleware(Hardened, secure=settings.secure)],
         exception_handlers={404: elsewhere(WORDS), 405: elsewhere(WORDS)},
         lifespan=lifespan,
     )

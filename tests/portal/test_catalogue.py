@@ -120,6 +120,8 @@ def test_what_somebody_may_follows_from_posts() -> None:
     assert not any(one["may"] for one in nobody["commands"].values())
     assert all(one["may"] for one in chief["views"].values())
     assert not chief["commands"]["RevalueCard"]["may"]
-    tags = {SHELF.sent("zh", frozenset(roles), False)[1] for roles in ((), ("cook",), ("storekeeper",))}
+    tags = {
+        SHELF.sent("zh", frozenset(roles), False)[1] for roles in ((), ("cook",), ("storekeeper",))
+    }
     assert len(tags) == 3
     assert SHELF.sent("zh", frozenset(("cook",)), False)[1] in tags

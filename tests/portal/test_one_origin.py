@@ -89,7 +89,7 @@ async def test_hashed_files_are_kept_for_ever_and_come_packed(browser: httpx.Asy
 @pytest.mark.parametrize(
     "path",
     ["/assets/gone-3.js", "/nothing.png", "/api/canteen/x", "/portal/x", "/auth/x", "/sessions/x",
-     "/assets/../../portal-key.pem", "/..%2fportal-key.pem"],
+     "/assets/../../portal-key.pem", "/..%2fportal-key.pem", "/api/assets/%2e%2e/metrics/.."],
 )  # fmt: skip
 async def test_what_is_no_page_is_not_found(browser: httpx.AsyncClient, path: str) -> None:
     answer = await browser.get(path, headers=PAGE)
@@ -121,6 +121,9 @@ async def test_what_is_asked_and_answered_is_passed_on_as_it_is(
         assert heard[name] == {key.lower(): value for key, value in own.items()}[name]
     assert not {"cookie", "houqin-csrf", "x-forwarded-user"} & heard.keys()
     assert answer.headers["etag"] == '"7"' and "x-inner" not in answer.headers
+    # Whatever somebody has sent in as a file runs nothing here.
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_a_body_that_fills_the_memory_is_refused(browser: httpx.AsyncClient) -> None:
