@@ -6,13 +6,9 @@ and its history without anybody touching the portal or the pages.
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
-
-import msgspec
 
 from hosting import contract
 from services.portal.fields import Fields, Made
@@ -21,8 +17,6 @@ from shared.organisation import Level
 from shared.words import Words, words_of
 
 UNIT, UNITS = "unit", "unit_list"
-SETS_MAX = 200
-"""Sets of roles for which the catalogue is kept ready."""
 
 PLACE = re.compile(r"\{(\w+)\}")
 
@@ -190,42 +184,6 @@ class Catalogue:
             }
             for one in named
         ]
-
-
-class Shelf:
-    """The catalogue as it is sent: made once per language and set of roles, packed, with a tag."""
-
-    def __init__(self, services: Collection[str]) -> None:
-        self.contracts = Contracts(services)
-        self._whole: dict[str, Made] = {}
-        self._sent: dict[tuple[str, frozenset[str], bool], tuple[bytes, str]] = {}
-
-    def sent(self, lang: str, roles: frozenset[str], administrator: bool) -> tuple[bytes, str]:
-        """The gzipped JSON for somebody with these roles, and its ETag."""
-        key = (lang, roles, administrator)
-        if key not in self._sent:
-            if lang not in self._whole:
-                self._whole[lang] = Catalogue(self.contracts, lang).whole()
-            content = msgspec.json.encode(_marked(self._whole[lang], roles, administrator))
-            packed = gzip.compress(content, 6, mtime=0)
-            if len(self._sent) >= SETS_MAX:
-                self._sent.clear()
-            self._sent[key] = packed, f'"{hashlib.sha256(content).hexdigest()[:20]}"'
-        return self._sent[key]
-
-
-def _marked(whole: Made, roles: frozenset[str], administrator: bool) -> Made:
-    """With `may` for every command and list; an administrator of the platform reads everything."""
-    held = roles | {"administrator"} if administrator else roles
-    commands = {
-        name: one | {"may": not held.isdisjoint(one["roles"])}
-        for name, one in whole["commands"].items()
-    }
-    views = {
-        name: one | {"may": administrator or not held.isdisjoint(one["roles"])}
-        for name, one in whole["views"].items()
-    }
-    return whole | {"commands": commands, "views": views}
 
 
 def _row(operation: Mapping[str, Any]) -> str:

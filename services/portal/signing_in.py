@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import re
 from collections.abc import Callable
 from typing import Any
@@ -135,7 +136,7 @@ class SigningIn:
         if (await self.posts(request, unit=str(unit)))["unit"] is None:
             raise Problem("no_post", field="unit")
         await self.sessions.work_for(session.id, unit)
-        return await self._shown(request, msgspec.structs.replace(session, unit=unit))
+        return await self._shown(request, copy.replace(session, unit=unit))
 
     async def switch_language(self, request: Request) -> Response:
         """`POST /session/language`, also for whoever is not signed in."""

@@ -6,7 +6,6 @@ person who is signed in.
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,17 +17,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from services.portal import signing_in
+from services.portal import shelf, signing_in
 from services.portal.caller import Callers
-from services.portal.catalogue import Shelf
 from services.portal.hardened import Hardened
 from services.portal.imports import Imports
 from services.portal.proxy import Gateway
 from services.portal.sessions import Sessions
 from services.portal.settings import Settings
-from services.portal.signing_in import LANGUAGES, SigningIn
+from services.portal.shelf import Shelf
+from services.portal.signing_in import SigningIn
 from services.portal.static import Site
-from shared.problems import Problem, answering, elsewhere
+from shared.problems import answering, elsewhere
 from shared.words import words_of
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -58,25 +57,7 @@ def application(settings: Settings) -> Starlette:
     gateway = Gateway(settings, callers)
     imports = Imports(settings, callers, gateway)
     own = SigningIn(settings, callers, gateway)
-
-    shelf = Shelf(gateway.addresses)
-
-    async def catalogue(request: Request) -> Response:
-        """`GET /portal/catalogue?lang=`: what screens are made of, for whoever is signed in."""
-        known = await own.posts(request)
-        lang = request.query_params.get("lang", own.language(request))
-        if lang not in LANGUAGES:
-            raise Problem("language_unknown", field="lang")
-        roles = frozenset(post["role"] for post in known["posts"])
-        content, tag = shelf.sent(lang, roles, known["administrator"])
-        headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Cookie"}
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["Content-Encoding"] = "gzip"
-        else:
-            content = gzip.decompress(content)
-        return Response(content, 200, headers, "application/json")
+    catalogue = partial(shelf.answer, Shelf(gateway.addresses), own)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(callers.signer.jwks())

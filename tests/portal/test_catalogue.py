@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.portal.catalogue import Shelf
+from services.portal.shelf import Shelf
 from shared.kernel import Service
 from tests.services import SERVICES
 
