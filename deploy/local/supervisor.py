@@ -288,6 +288,7 @@ class Stack:
             return False
 
     def _environment(self, name: str) -> dict[str, str]:
+        portal = self.urls.get("portal")
         issuer, state = self.urls["provider"], self.folder / "state" / name
         services = (f"{one}={self.urls[one]}" for one in self.services if one not in PORTAL)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -299,7 +300,7 @@ class Stack:
             "HOUQIN_ISSUER": issuer,
             "HOUQIN_AUDIENCE": "houqin",
             "HOUQIN_JWKS_URL": f"{issuer}/jwks",
-            **self._portal_trust(),
+            "HOUQIN_PORTAL_JWKS_URL": f"{portal}/portal/jwks" if portal else "",
             "HOUQIN_ADMINISTRATORS": "administrator",
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
@@ -318,11 +319,6 @@ class Stack:
             "HOUQIN_TOPIC_PREFIX": "houqin",
             "HOUQIN_REPLICATION": str(min(3, self.kafka_brokers)),
         }
-
-    def _portal_trust(self) -> dict[str, str]:
-        """Where the services find the keys of the portal's tokens, if there is a portal."""
-        portal = self.urls.get("portal")
-        return {"HOUQIN_PORTAL_JWKS_URL": f"{portal}/portal/jwks"} if portal else {}
 
 
 def run(main: Coroutine[object, object, int]) -> int:
