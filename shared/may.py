@@ -47,8 +47,11 @@ def _chance(rt: Runtime, decision: Decision, outcome: Decided | Exception) -> Ch
     tried = not _needs_fields(decision)
     if isinstance(outcome, Decided):
         return Chance(decision.name, may=bool(outcome.events) or not tried, tried=tried)
-    problem = foreseen(outcome, rt.words, decision.name).body(rt.words)
-    return Chance(decision.name, may=False, tried=tried, problem=problem)
+    problem = foreseen(outcome, rt.words, decision.name)
+    if problem.field in decision.command.model_fields:
+        # Only what stands there by default is wrong: somebody may fill in something else.
+        return Chance(decision.name, may=True, tried=False)
+    return Chance(decision.name, may=False, tried=tried, problem=problem.body(rt.words))
 
 
 def _step(decision: Decision, stream: UUID) -> Step:

@@ -42,7 +42,7 @@ async def test_a_day_at_the_portal(world: World, browser: httpx.AsyncClient) -> 
     again = {"If-None-Match": catalogue.headers["etag"]}
     assert (await browser.get("/portal/catalogue?lang=zh", headers=again)).status_code == 304
     made = catalogue.json()
-    report, hazards = made["commands"]["ReportHazard"], made["views"]["hazard_list"]
+    report, hazards = made["commands"]["ReportHazard"], made["views"]["hazard_register"]
     assert report["may"] and hazards["may"]
 
     found = await browser.get(made["views"]["unit_list"]["path"], params={"q": "csdyxx"})

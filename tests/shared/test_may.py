@@ -30,9 +30,9 @@ async def test_what_a_person_may_do_to_a_thing_now(pool: Pool, config: object) -
         nobody = await may(desk, stream, "nobody")
         assert await written(pool) == before
         assert "OpenTally" not in buyer, "what makes a new one is done to none"
-        # The amount is not known yet: only the post is judged, and the limit is not.
-        assert buyer["RaiseTally"] == (True, False, "")
-        assert principal["RaiseTally"] == (False, False, "forbidden")
+        # The text is not known yet: only the post is judged.
+        assert buyer["NoteTally"] == (True, False, "")
+        assert principal["NoteTally"] == (False, False, "forbidden")
         assert buyer["CloseTally"] == (False, True, "forbidden")
         assert principal["CloseTally"] == (True, True, "")
         assert {slug for _, _, slug in nobody.values()} == {"forbidden"}
