@@ -26,7 +26,7 @@ from bench import append, figures, live, projection, rebuilding, web
 from bench.peers import appending, projecting
 from bench.place import Place, rounds_wanted
 from bench.rows import RESULT, Row, save, table
-from deploy.local.supervisor import run
+from deploy.local.running import run
 from hosting.collector import collect_seldom
 from shared import observe
 

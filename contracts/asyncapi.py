@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from contracts.schemas import REF
+from contracts.meaning import references_of, tell
+from contracts.schemas import REF, label
 from shared.kernel import Event, Service
 from shared.words import Words, words_of
 
@@ -15,21 +16,26 @@ def asyncapi(service: Service) -> dict[str, Any]:
     """The AsyncAPI 3.0 document of a service's topic: CloudEvents, binary mode, key = school."""
     words = words_of(service.name)
     events: dict[str, type[Event]] = {}
+    owners: dict[str, str] = {}
     for aggregate in service.aggregates:
         events.update(aggregate.events)
+        owners |= dict.fromkeys(aggregate.events, aggregate.name)
     names = sorted(events)
     _, schemas = msgspec.json.schema_components(
         tuple(events[name] for name in names), ref_template=REF
     )
-    messages = {name: _message(name, words) for name in names}
-    label = words.word("names", service.name)
+    for schema in schemas.values():
+        label(schema, words)
+    tell(schemas, references_of(service))
+    messages = {name: _message(name, owners[name], words) for name in names}
+    title = words.word("names", service.name)
     channel = {
         "address": f"houqin.{service.name}",
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
     }
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": f"后勤 · {label.zh} / Houqin {label.en}", "version": "1"},
+        "info": {"title": f"后勤 · {title.zh} / Houqin {title.en}", "version": "1"},
         "channels": {service.name: channel},
         "operations": {
             "publish": {"action": "send", "channel": {"$ref": f"#/channels/{service.name}"}}
@@ -38,12 +44,13 @@ def asyncapi(service: Service) -> dict[str, Any]:
     }
 
 
-def _message(name: str, words: Words) -> dict[str, Any]:
+def _message(name: str, aggregate: str, words: Words) -> dict[str, Any]:
     word = words.word("events", name)
     return {
         "name": name,
         "title": word.zh,
         "summary": word.en,
+        "tags": [{"name": aggregate}],
         "contentType": "application/json",
         "payload": {"$ref": REF.format(name=name)},
     }

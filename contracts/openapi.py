@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from contracts.discovery import refusals
+from contracts.meaning import references_of, tell
 from contracts.schemas import REF, command_schemas, row_schemas
 from hosting.application import HOSTED
 from shared.config import Settings
@@ -59,16 +60,19 @@ def openapi(service: Service) -> dict[str, Any]:
         paths.setdefault(base + view.path, {})["get"] = _list(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}", {})["get"] = _detail(view, words)
         paths.setdefault(f"{base}{view.path}/{{id}}/history", {})["get"] = _history(view, words)
+        paths.setdefault(f"{base}{view.path}/{{id}}/can", {})["get"] = _can(view, words)
     paths[f"{base}/batch"] = {"post": _batch(words)}
     own = _own_routes(service, words)
     label = words.word("names", service.name)
     # Where a list has an enumeration of a command, the command says in which order it is offered.
     schemas = {"Problem": _problem_schema(), **rows, **commands}
+    tell(schemas, references_of(service))
     return {
         "openapi": "3.1.0",
         "info": {"title": f"后勤 · {label.zh} / Houqin {label.en}", "version": "1"},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
+        "tags": [_tag(aggregate.name, words) for aggregate in service.aggregates],
         "paths": {**paths, **own["paths"]},
         "components": {
             "schemas": {**own.get("components", {}).get("schemas", {}), **schemas},
@@ -130,7 +134,14 @@ def _operation(service: Service, decision: Decision, words: Words) -> dict[str, 
         },
         "x-refusals": list(own),
         "x-roles": list(decision.allow),
+        "x-creates": decision.creates,
+        "x-weighty": decision.weighty,
     }
+
+
+def _tag(aggregate: str, words: Words) -> dict[str, Any]:
+    label = words.word("names", aggregate)
+    return {"name": aggregate, "x-title": label._asdict()}
 
 
 def _refusals(slugs: Iterable[str], words: Words) -> dict[str, Any]:
@@ -194,6 +205,11 @@ def _list(view: ViewOf, words: Words) -> dict[str, Any]:
             ),
         },
         "x-columns": list(columns(view)),
+        "x-roles": list(view.allow),
+        "x-filters": list(view.filters),
+        "x-sorts": list(view.sorts),
+        "x-search": list(view.search),
+        "x-many": view.many,
     }  # fmt: skip
 
 
@@ -222,6 +238,28 @@ def _history(view: ViewOf, words: Words) -> dict[str, Any]:
         "parameters": [_parameter("id", "path", required=True, format_="uuid")],
         "responses": {
             "200": _json_response({"type": "object"}),
+            **_refusals(("unauthenticated", "no_post", "not_found"), words),
+        },
+    }
+
+
+def _can(view: ViewOf, words: Words) -> dict[str, Any]:
+    label = words.word("views", view.name)
+    chance = {
+        "type": "object", "required": ["command", "may", "tried", "problem"],
+        "properties": {
+            "command": {"type": "string"}, "may": {"type": "boolean"}, "tried": {"type": "boolean"},
+            "problem": {"anyOf": [{"$ref": REF.format(name="Problem")}, {"type": "null"}]},
+        },
+    }  # fmt: skip
+    items = {"version": {"type": "integer"}, "items": {"type": "array", "items": chance}}
+    return {
+        "operationId": f"{view.name}_can",
+        "tags": [view.aggregate.name],
+        "summary": f"{label.zh}：现在可以办理的事 / {label.en}: what may be done now",
+        "parameters": [_parameter("id", "path", required=True, format_="uuid")],
+        "responses": {
+            "200": _json_response({"type": "object", "properties": items}),
             **_refusals(("unauthenticated", "no_post", "not_found"), words),
         },
     }

@@ -41,7 +41,7 @@ def command_schemas(decision: Decision, words: Words) -> dict[str, Any]:
     )
     made = {**schema.pop("$defs", {}), decision.name: schema}
     for one in made.values():
-        _label(one, words)
+        label(one, words)
     if decision.creates and (columns := _columns(schema, made)):
         schema["x-columns"] = columns
     return made
@@ -68,20 +68,21 @@ def row_schemas(row: type[View], words: Words) -> dict[str, Any]:
     """The JSON Schemas of a row class and of what it refers to, by name, with labels."""
     _, made = msgspec.json.schema_components((row,), ref_template=REF)
     for one in made.values():
-        _label(one, words)
+        label(one, words)
     return made
 
 
-def _label(schema: dict[str, Any], words: Words) -> None:
+def label(schema: dict[str, Any], words: Words) -> None:
+    """Marks a schema, its fields and its choices with their labels in both languages."""
     name = schema.get("title", "")
     for value in schema.get("enum", ()):
-        label = words.find("values", f"{name}.{value}")
-        if label:
-            schema.setdefault("x-labels", {})[str(value)] = label._asdict()
+        word = words.find("values", f"{name}.{value}")
+        if word:
+            schema.setdefault("x-labels", {})[str(value)] = word._asdict()
     title = words.find("commands", name)
     if title:
         schema["title"], schema["x-title"] = title.zh, title._asdict()
     for field, made in schema.get("properties", {}).items():
-        label = words.find("fields", field)
-        if label:
-            made["title"], made["x-title"] = label.zh, label._asdict()
+        word = words.find("fields", field)
+        if word:
+            made["title"], made["x-title"] = word.zh, word._asdict()

@@ -20,11 +20,11 @@ from hosting.feed import Feeds
 from hosting.line import pool_of
 from hosting.proof_check import ProofCheck
 from hosting.proofs import Proofs, signer_of
+from hosting.tokens import Tokens
 from hosting.watch import DIRECTORY_AGE, Watch
 from sealing import secret_file, vault
 from sealing.vault import Vault
 from shared import observe
-from shared.access import Tokens
 from shared.clock import this_moment
 from shared.config import Settings
 from shared.consumer import Consumer

@@ -14,21 +14,26 @@ from shared.store import Connection, month_of
 
 
 async def migrate(pool: asyncpg.Pool[asyncpg.Record], folders: Sequence[Path]) -> None:
-    """Applies every numbered SQL file not yet applied, one process at a time."""
+    """Brings a service's database to what its files say, with the log's partitions of today."""
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
-        await connection.execute(
-            "create table if not exists migration (name text primary key,"
-            " applied_at timestamptz not null default now())"
-        )
-        done = {row["name"] for row in await connection.fetch("select name from migration")}
-        for folder in folders:
-            for path in sorted(folder.glob("*.sql")):
-                name = f"{folder.parent.name}/{path.name}"
-                if name not in done:
-                    await connection.execute(path.read_text("utf-8"))
-                    await connection.execute("insert into migration (name) values ($1)", name)
+        await apply_files(connection, folders)
         await add_partitions(connection, this_moment().date())
+
+
+async def apply_files(connection: Connection, folders: Sequence[Path]) -> None:
+    """Applies every numbered SQL file not yet applied, one process at a time."""
+    await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
+    await connection.execute(
+        "create table if not exists migration (name text primary key,"
+        " applied_at timestamptz not null default now())"
+    )
+    done = {row["name"] for row in await connection.fetch("select name from migration")}
+    for folder in folders:
+        for path in sorted(folder.glob("*.sql")):
+            name = f"{folder.parent.name}/{path.name}"
+            if name not in done:
+                await connection.execute(path.read_text("utf-8"))
+                await connection.execute("insert into migration (name) values ($1)", name)
 
 
 async def add_partitions(connection: Connection, today: date) -> None:

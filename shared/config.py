@@ -23,6 +23,10 @@ class Settings(BaseSettings):
     issuer: str = "http://127.0.0.1:8080"
     audience: str = "houqin"
     jwks_url: str = ""
+    portal_issuer: str = "urn:houqin:portal"
+    portal_jwks_url: str = ""
+    """Where the portal shows the keys of its short tokens for people who are signed in there;
+    empty: only the provider's own tokens are taken."""
     administrators: str = ""
     """Subjects that hold the administrator's role everywhere, comma separated."""
     pool_size: int = 12

@@ -227,6 +227,11 @@ class Directory:
             )
         return found
 
+    def roots(self) -> list[Unit]:
+        """The units with none above them today."""
+        above = ((id_, copy.parent_on(self._today)) for id_, copy in self._tree.items())
+        return [unit for id_, parent in above if parent is None and (unit := self.unit(id_))]
+
     def path_on(self, id_: UUID, day: date) -> tuple[UUID, ...]:
         """The ids from the root down to the unit, as the tree stood that day.
 

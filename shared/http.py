@@ -28,6 +28,7 @@ from shared.clock import this_moment
 from shared.decide import Decided, Known, Request, Step
 from shared.ids import new_id
 from shared.kernel import Command, Creation, Decision, Refused, ViewOf
+from shared.may import chances
 from shared.problems import Endpoint, Problem, answering, errors_of, foreseen, invalid
 from shared.runtime import Runtime
 from shared.store import Connection, decode
@@ -79,6 +80,7 @@ def routes(rt: Runtime) -> list[Route]:
         made += [
             ("GET", view.path, view.name, partial(_list, rt, view)),
             ("GET", f"{one}/history", view.name, partial(_history, rt, view)),
+            ("GET", f"{one}/can", view.name, partial(_can, rt, view)),
             ("GET", one, view.name, partial(_detail, rt, view)),
         ]
     told = partial(answering, rt.service.name, rt.words)
@@ -267,6 +269,14 @@ async def _history(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
         for event in events
     ]
     return _json({"items": items})
+
+
+async def _can(rt: Runtime, view: ViewOf, request: HttpRequest) -> Response:
+    """Which commands the caller may send to a thing as it is now. Seen by whoever sees it."""
+    _, version = await _rows(rt, view, request)
+    person = await rt.tokens.person(request.headers.get("authorization"))
+    items = await chances(rt, view.aggregate, request.path_params["id"], person)
+    return _json({"version": version, "items": items})
 
 
 async def _rows(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
 from sealing.vault import Vault
-from shared.access import Tokens
 from shared.config import Settings
 from shared.directory import Directory
 from shared.kernel import Service
 from shared.words import Words
 from shared.writer import Writer
+
+
+class Verifier(Protocol):
+    """Says who is asking."""
+
+    async def person(self, authorization: str | None) -> str:
+        """The subject of an Authorization header; raises the problem `unauthenticated`."""
 
 
 @dataclass(slots=True)
@@ -26,7 +32,7 @@ class Runtime:
     pool: asyncpg.Pool[asyncpg.Record]
     directory: Directory
     writer: Writer
-    tokens: Tokens
+    tokens: Verifier
     words: Words
     vault: Vault | None = None
     consumers: list[Any] = field(default_factory=list)

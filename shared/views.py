@@ -20,6 +20,7 @@ import asyncpg
 import msgspec
 
 from sealing.record import record_of
+from shared import pinyin
 from shared.kernel import Refused, View, ViewOf
 from shared.personal import marks_of
 from shared.signature import hints_of, without_none
@@ -219,7 +220,12 @@ def _where(view: ViewOf, query: Query, values: _Values) -> Iterator[str]:
         yield f"{name} = any({values.mark(wanted.split(','))}::text[]::{columns(view)[name]}[])"
     if query.search and view.search:
         like = values.mark(f"%{re.sub(r'([\\%_])', r'\\\1', query.search)}%")
-        yield f"({' or '.join(f'{name} ilike {like}' for name in view.search)})"
+        found = [f"{name} ilike {like}" for name in view.search]
+        initials = pinyin.pattern(query.search)
+        if initials is not None:
+            mark = values.mark(initials)
+            found += [f"{name} ~ {mark}" for name in view.search]
+        yield f"({' or '.join(found)})"
     if query.unit:
         yield f"organisation in (select unit_id from units_below({values.mark(str(query.unit))}))"
 

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from deploy.local import postgres
-from deploy.local.supervisor import Stack, run
+from deploy.local.running import run
+from deploy.local.supervisor import Stack
 
 POLL_S = 0.1
 

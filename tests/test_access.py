@@ -51,6 +51,7 @@ ABOVE = {"own", "parent"}
 OPEN_TO_ALL = {"/health", "/ready", "/metrics"}
 MOMENT = datetime(2026, 9, 7, 8, tzinfo=UTC)
 TOGETHER = 64
+ENDS = ("", "/{id:uuid}", "/{id:uuid}/history", "/{id:uuid}/can")
 
 
 def table() -> dict[tuple[str, str], tuple[str, frozenset[Role]]]:
@@ -274,6 +275,7 @@ async def test_pages_and_histories(asking: Asking) -> None:
             for path in (
                 f"{asking.base}{view.path}/{stream}",
                 f"{asking.base}{view.path}/{stream}/history",
+                f"{asking.base}{view.path}/{stream}/can",
             ):
                 asked = [asking.status(person, "GET", path) for _, _, person in PEOPLE]
                 none, stranger = (
@@ -345,7 +347,7 @@ async def test_every_other_route_wants_a_token(asking: Asking) -> None:
     base = asking.base
     declared = {base + decision.path for decision in routed(asking.service) if decision.path}
     for view in asking.service.views():
-        declared |= {base + view.path + end for end in ("", "/{id:uuid}", "/{id:uuid}/history")}
+        declared |= {base + view.path + end for end in ENDS}
     others = {
         (path, method)
         for path, method in paths_of(asking.app.routes)

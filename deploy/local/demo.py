@@ -13,36 +13,24 @@ import os
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlencode
 
 import httpx
 
+from deploy.local.running import run
 from deploy.local.scenario import Scenario, Wrong, read
 from deploy.local.scenario_figures import Figures, Line, Unanswered, aligned, record, table
 from deploy.local.scenario_ground import ADMINISTRATOR
 from deploy.local.scenario_plan import Plan, plan
 from deploy.local.scenario_run import Runner
 from deploy.local.scenario_story import Story
-from deploy.local.supervisor import PORTAL, ROOT, RUN, Stack, run
-from deploy.local.token import CLIENT, REDIRECT, SignInFailed, demo_password, fetch_token
+from deploy.local.supervisor import PORTAL, ROOT, RUN, Stack
+from deploy.local.token import SignInFailed, demo_password, fetch_token
 
 DEFAULT = Path("examples") / "zixing-2011.yaml"
 REACHED_S, SETTLE_S = 3.0, 20.0
 """How long reporting may take to say that it has all that was entered, and to have it, with what
 the services' reactions add.
 """
-
-SIGN_IN = urlencode(
-    {
-        "response_type": "code",
-        "client_id": CLIENT,
-        "redirect_uri": REDIRECT,
-        "scope": "openid profile",
-        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",  # RFC 7636, appendix B
-        "code_challenge_method": "S256",
-    }
-)
-"""What a client asks the provider with; here only to see the page."""
 
 RESULT = ROOT / "build" / "demo.json"
 
@@ -123,10 +111,8 @@ def farewell(stack: Stack, scenario: Scenario, planned: Plan) -> None:
     for row in aligned(docs, right=()):
         stack.say(f"  {row}")
     stack.say(
-        "门户：表格 the portal: spreadsheets (须带令牌 with a token)\n"
-        f"  GET  {stack.urls['portal']}/portal/templates/RegisterCard.xlsx\n"
-        f"  POST {stack.urls['portal']}/portal/imports/RegisterCard\n"
-        f"登录页 sign-in page\n  {stack.urls['provider']}/authorize?{SIGN_IN}\n"
+        f"门户 the portal\n  {stack.urls['portal']}/\n"
+        f"登录页 sign-in page\n  {stack.urls['portal']}/auth/sign-in\n"
         f"演示账号 demo users (密码 password: {demo_password(ADMINISTRATOR)})\n  {people}\n"
         "取令牌 a token\n  make token WHO=principal"
     )

@@ -14,11 +14,10 @@ import contextlib
 import json
 import os
 import secrets
-import select
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -27,10 +26,11 @@ import httpx
 
 from deploy.local.backup import Archive, folder_of
 from deploy.local.clean import clean
-from deploy.local.instance import Hold, InUse, choose_ports
+from deploy.local.instance import Hold, choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
 from deploy.local.process import Process, StartFailed, end_leftover, follow, together
+from deploy.local.running import run
 from evidence.note import Signer
 from sealing import secret_file
 
@@ -294,6 +294,7 @@ class Stack:
             return False
 
     def _environment(self, name: str) -> dict[str, str]:
+        portal = self.urls.get("portal")
         issuer, state = self.urls["provider"], self.folder / "state" / name
         services = (f"{one}={self.urls[one]}" for one in self.services if one not in PORTAL)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -305,6 +306,7 @@ class Stack:
             "HOUQIN_ISSUER": issuer,
             "HOUQIN_AUDIENCE": "houqin",
             "HOUQIN_JWKS_URL": f"{issuer}/jwks",
+            "HOUQIN_PORTAL_JWKS_URL": f"{portal}/portal/jwks" if portal else "",
             "HOUQIN_ADMINISTRATORS": "administrator",
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
@@ -330,53 +332,6 @@ class Stack:
             "HOUQIN_KEYS": self.dsns.get("keys", ""),
             "HOUQIN_SECRETS": str(self.secrets),
         }
-
-
-def run(main: Coroutine[object, object, int]) -> int:
-    """Run a program that owns a Stack; Ctrl-C, SIGTERM or a closed terminal cancel it once.
-
-    The program's `async with Stack(...)` then stops everything. Returns its exit code, or
-    128 + the signal's number.
-    """
-    received: list[int] = []
-
-    async def guarded() -> int:
-        task = asyncio.create_task(main)
-        loop = asyncio.get_running_loop()
-
-        def on_signal(number: int) -> None:
-            if not received:  # later ones must not break off the stopping
-                received.append(number)
-                task.cancel()
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, on_signal, number)
-        watching = asyncio.create_task(_on_terminal_closed(on_signal))
-        try:
-            return await task
-        except asyncio.CancelledError:
-            return 128 + received[0] if received else 1
-        finally:
-            watching.cancel()
-
-    try:
-        return asyncio.run(guarded())
-    except (StartFailed, InUse) as problem:
-        with contextlib.suppress(OSError):
-            print(problem, file=sys.stderr)
-        return 1
-
-
-async def _on_terminal_closed(hang_up: Callable[[int], None]) -> None:
-    """Hangs up once the terminal that we write to is gone. The signal alone would not tell: `make`
-    as the terminal's first process (`xterm -e make demo`) gets it, keeps it, and waits for us.
-    """
-    terminal = select.poll()
-    if sys.stdout.isatty():
-        terminal.register(sys.stdout.fileno(), 0)
-    while not any(event & select.POLLHUP for _, event in terminal.poll(0)):
-        await asyncio.sleep(1)
-    hang_up(signal.SIGHUP)
 
 
 async def up(options: argparse.Namespace) -> int:

@@ -1,5 +1,6 @@
 """Who there is and by which rules: the tree of units, people and posts, calendars, rule packs."""
 
+from services.organisation import me
 from services.organisation.area import VisitsPolicy, areas
 from services.organisation.calendar import calendars
 from services.organisation.calendar.setting import HolidaysPolicy, SchoolYearPolicy
@@ -30,4 +31,5 @@ organisation = Service(
         ErasurePolicy,
     ],
     chores=[erasing],
+    routers=[me.router],
 )

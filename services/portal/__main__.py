@@ -16,7 +16,8 @@ commands = typer.Typer(add_completion=False, no_args_is_help=True)
 @commands.command()
 def web() -> None:
     """Run the web application; settings come from HOUQIN_* variables."""
-    from services.portal.web import Settings, application
+    from services.portal.settings import Settings
+    from services.portal.web import application
     from shared import observe
 
     settings = Settings()

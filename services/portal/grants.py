@@ -7,7 +7,6 @@ sign in again. The key is kept in the state folder, so tokens stay valid.
 import asyncio
 import base64
 import hashlib
-import os
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,11 +16,11 @@ from typing import Annotated
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.portal.accounts import Accounts, Client, Person
+from services.portal.keys import load_key
 from shared.clock import since_1970
 
 CODE_S = 60
@@ -67,21 +66,6 @@ class Grant:
     spent: bool = False
 
 
-def load_key(state: Path) -> RSAKey:
-    """The signing key of the state folder, made at the first start, readable by its owner only."""
-    path = state / "provider-key.pem"
-    if not path.exists():
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(RSAKey.generate_key(2048).as_pem(private=True))
-        fresh.replace(path)
-    key = RSAKey.import_key(path.read_bytes(), {"use": "sig", "alg": "RS256"})
-    key.ensure_kid()
-    return key
-
-
 class Provider:
     """Keys, accounts and what is in flight."""
 
@@ -89,7 +73,7 @@ class Provider:
         self.settings, self.clock = settings, clock
         self.issuer = settings.issuer.rstrip("/")
         self.accounts = Accounts(settings.accounts, clock)
-        self.key = load_key(settings.state)
+        self.key = load_key(settings.state, "provider-key")
         self.codes: dict[str, Grant] = {}
         self.refreshes: dict[str, Grant] = {}
         # Hashing takes a core and 64 MB each time; more at once would starve the rest.

@@ -6,23 +6,22 @@ Here are its addresses; what it decides is in `grants.py`.
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode, urlsplit
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.datastructures import FormData, QueryParams
 
-from services.portal import page
+from services.portal import page, sign_in_page
 from services.portal.grants import Provider, Refused, Settings, names
+from services.portal.page import NO_STORE
 from shared.clock import since_1970
 
 PARAMETERS = (
     "response_type", "client_id", "redirect_uri", "scope", "state", "nonce",
-    "code_challenge", "code_challenge_method",
+    "code_challenge", "code_challenge_method", "ui_locales",
 )  # fmt: skip
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def once(form: FormData | QueryParams) -> dict[str, str]:
@@ -33,25 +32,6 @@ def once(form: FormData | QueryParams) -> dict[str, str]:
             raise Refused("invalid_request", f"{name} occurs twice or is a file")
         values[name] = value
     return values
-
-
-def html(text: Callable[[str], str], status: int = 200, redirect_uri: str = "") -> HTMLResponse:
-    """A page under a policy that allows nothing but its own style and its own form."""
-    nonce = secrets.token_urlsafe(12)
-    there = urlsplit(redirect_uri)
-    # Browsers apply form-action to the redirect after the form, too.
-    target = f" {there.scheme}://{there.netloc}" if there.netloc else ""
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'{target}; "
-        "frame-ancestors 'none'; base-uri 'none'"
-    )
-    headers = {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "same-origin",
-        "X-Content-Type-Options": "nosniff",
-        **NO_STORE,
-    }
-    return HTMLResponse(text(nonce), status, headers)
 
 
 def back(provider: Provider, asked: Mapping[str, str], answer: Mapping[str, str]) -> Response:
@@ -73,7 +53,7 @@ async def authorize(provider: Provider, request: Request) -> Response:
     except Refused:
         client = None
     if client is None:
-        return html(lambda nonce: page.failure(
+        return page.html(lambda nonce: page.failure(
             nonce, "链接有误：应用或返回地址未登记。",
             "This link is wrong: the application or its return address is not registered.",
         ), 400)  # fmt: skip
@@ -88,7 +68,7 @@ async def authorize(provider: Provider, request: Request) -> Response:
         origin = request.headers.get("origin", "")
         own = urlsplit(provider.issuer)
         if origin not in ("", f"{own.scheme}://{own.netloc}"):
-            return html(lambda nonce: page.failure(
+            return page.html(lambda nonce: page.failure(
                 nonce, "请求来自别的网站。", "The request came from another site."
             ), 403)  # fmt: skip
         username = asked.get("username", "").strip()
@@ -101,8 +81,8 @@ async def authorize(provider: Provider, request: Request) -> Response:
         problem, status = (page.LOCKED, 429) if outcome == "locked" else (page.WRONG, 401)
     fields = {name: asked[name] for name in PARAMETERS if name in asked}
     directory = provider.accounts.directory
-    return html(
-        lambda nonce: page.sign_in(
+    return page.html(
+        lambda nonce: sign_in_page.sign_in(
             nonce, client, directory, fields, username=username, problem=problem
         ),
         status,

@@ -60,6 +60,7 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
     made = APIRouter(prefix=f"/{rt.service.name}", route_class=routing(rt), tags=["figures"])
     api = FigureApi(rt, reader)
     refused = refusing(*REFUSALS)
+    every = {"x-measures": [words.model_dump(mode="json") for words in api.every()]}
     for path, endpoint, answer in (
         ("/measures", api.catalogue, answers.CatalogueAnswer),
         ("/figures", api.figures, answers.FiguresAnswer),
@@ -69,8 +70,9 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
         ("/rankings/{measure}", api.ranking, answers.RankingAnswer),
     ):
         made.add_api_route(
-            path, endpoint, methods=["GET"], response_model=answer, responses=refused
-        )
+            path, endpoint, methods=["GET"], response_model=answer, responses=refused,
+            openapi_extra=every if path == "/measures" else None,
+        )  # fmt: skip
     return made
 
 
@@ -84,8 +86,11 @@ class FigureApi:
     async def catalogue(self, request: Request) -> Response:
         """每个指标的名称、单位和维度 · what every measure is called and counted in."""
         await self.reader.caller(request)
-        named = [self.show.words(figure) for _, figure in sorted(measures.figures.items())]
-        return _answer(answers.CatalogueAnswer(measures=named))
+        return _answer(answers.CatalogueAnswer(measures=self.every()))
+
+    def every(self) -> list[answers.MeasureWords]:
+        """Every measure by its name."""
+        return [self.show.words(figure) for _, figure in sorted(measures.figures.items())]
 
     async def figure(
         self,

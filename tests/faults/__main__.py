@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deploy.local.supervisor import ROOT, run
+from deploy.local.running import run
+from deploy.local.supervisor import ROOT
 from tests.faults.ground import STACK, standing
 from tests.faults.run import FAULTS, Run, rounds
 from tests.faults.scene import Fault

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import html
 import re
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -316,3 +318,28 @@ def test_any_port_fits_on_loopback_only() -> None:
     assert not client.allows("http://localhost:5555/cb")
     assert not client.allows("http://127.0.0.1:x/cb")
     assert not client.allows("")
+
+
+@pytest.mark.parametrize(("locales", "lang"), [("zh-CN", "zh-CN"), ("en", "en"), ("", "zh-CN")])
+async def test_the_demonstration_lists_its_people_and_one_click_signs_in(
+    client: httpx.AsyncClient, locales: str, lang: str
+) -> None:
+    page = await client.get("/authorize", params={**ASKED, "ui_locales": locales})
+    assert f'<html lang="{lang}">' in page.text
+    people = tomllib.loads(ACCOUNTS.read_text("utf-8"))["people"]
+    tongue = lang[:2]
+    for person in people:
+        for shown in ("name", "role", "may"):
+            assert html.escape(person[f"{shown}_{tongue}"]) in page.text
+    # Each person is a form of its own, and whatever it holds signs in as that person.
+    forms = re.findall(r"<li><form.*?</form></li>", page.text, re.DOTALL)
+    assert len(forms) == len(people)
+    for form, person in zip(forms, people, strict=True):
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form))
+        assert fields["username"] == person["subject"] and "<button" in form
+    sent = {name: html.unescape(value) for name, value in fields.items()}
+    assert query(await client.post("/authorize", data=sent))["code"]
+    # The same page in the other language is a link away.
+    there = re.findall(r'<nav><a href="authorize\?([^"]+)"', page.text)[0]
+    other = await client.get(f"/authorize?{html.unescape(there)}")
+    assert f'<html lang="{"zh-CN" if lang == "en" else "en"}">' in other.text

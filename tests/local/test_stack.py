@@ -34,7 +34,8 @@ type Program = Callable[[], tuple[subprocess.Popen[str], dict[str, Any]]]
 PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
-from deploy.local.supervisor import Stack, run
+from deploy.local.running import run
+from deploy.local.supervisor import Stack
 
 async def main():
     quiet = lambda text: None
@@ -61,7 +62,7 @@ sys.exit(program.wait())
 
 PATIENT = """
 import asyncio, sys
-from deploy.local.supervisor import run
+from deploy.local.running import run
 
 async def main():
     print(".", flush=True)

@@ -6,6 +6,7 @@ import asyncio
 import io
 import socket
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +14,9 @@ import pytest
 import python_calamine
 from pydantic import ValidationError
 
-from services.portal import web
-from services.portal.web import Settings, application
+from services.portal import imports
+from services.portal.settings import Settings
+from services.portal.web import application
 from tests.portal.test_filled import ROW, filled, text
 from tests.shared.identity import AUDIENCE, ISSUER, KEY, Provider, providing, signed
 
@@ -38,15 +40,17 @@ async def provider() -> AsyncIterator[Provider]:
 
 
 @pytest.fixture
-async def portal(provider: Provider, closed_port: int) -> AsyncIterator[httpx.AsyncClient]:
-    async with at(provider, closed_port) as made:
+async def portal(
+    provider: Provider, tmp_path: Path, closed_port: int
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with at(provider, tmp_path, closed_port) as made:
         yield made
 
 
-def at(provider: Provider, port: int) -> httpx.AsyncClient:
+def at(provider: Provider, folder: Path, port: int) -> httpx.AsyncClient:
     """A client of a portal that looks for the assets at that port."""
     settings = Settings(
-        issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url,
+        state=folder, issuer=ISSUER, audience=AUDIENCE, jwks_url=provider.url,
         services=f"assets=http://127.0.0.1:{port}",
     )  # fmt: skip
     transport = httpx.ASGITransport(application(settings))
@@ -65,7 +69,7 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
 
 async def test_whoever_has_not_signed_in_gets_nothing(portal: httpx.AsyncClient) -> None:
     for answer in (await portal.get(TEMPLATE), await portal.post(IMPORT, content=FILE)):
-        problem(answer, 401, "unauthenticated")
+        problem(answer, 401, "signed_out")
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
@@ -94,7 +98,7 @@ async def test_what_is_refused_before_any_service_is_asked(
     problem(await send(b"PK\x03\x04 broken"), 400, "file_unreadable")
     wrong = problem(await send(text(filled({**ROW, "colour": "red"}))), 422, "invalid")
     assert [error["field"] for error in wrong["errors"]] == ["J1"]
-    monkeypatch.setattr(web, "FILE_BYTES_MAX", len(FILE) - 1)
+    monkeypatch.setattr(imports, "FILE_BYTES_MAX", len(FILE) - 1)
     problem(await send(FILE), 413, "body_too_large")
 
 
@@ -110,7 +114,7 @@ async def test_a_service_that_is_away(portal: httpx.AsyncClient) -> None:
     assert answer.headers["retry-after"]
 
 
-async def test_a_service_that_ends_while_it_is_asked(provider: Provider) -> None:
+async def test_a_service_that_ends_while_it_is_asked(provider: Provider, tmp_path: Path) -> None:
     """It may have entered all of it: the same key asks again."""
 
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +122,7 @@ async def test_a_service_that_ends_while_it_is_asked(provider: Provider) -> None
         writer.close()
 
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    async with server, at(provider, server.sockets[0].getsockname()[1]) as portal:
+    async with server, at(provider, tmp_path, server.sockets[0].getsockname()[1]) as portal:
         answer = await portal.post(IMPORT, content=FILE, headers=HEADERS)
     problem(answer, 503, "outcome_unknown")
 
@@ -140,6 +144,6 @@ def test_where_the_services_are() -> None:
             Settings(services=wrong)
 
 
-def test_a_service_without_a_contract_is_said_at_the_start() -> None:
+def test_a_service_without_a_contract_is_said_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        application(Settings(services="canteen=http://a:1"))
+        application(Settings(state=tmp_path, services="canteen=http://a:1"))

@@ -61,7 +61,7 @@ class Tokens:
 async def rt(config: Settings) -> AsyncIterator[Runtime]:
     """The service as the product composes it, answering requests; no workers."""
     async with running(reporting, config, "api") as made:
-        made.tokens = Tokens()  # type: ignore[assignment]
+        made.tokens = Tokens()
         await put_tree(made.pool, TREE)
         for person, unit, role in POSTS:
             await put_post(made.pool, person, unit, role)

@@ -13,7 +13,7 @@ from typing import Any
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from shared.access import Tokens
+from hosting.tokens import Tokens
 from shared.config import Settings
 
 ISSUER = "https://id.example.org"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from joserfc import jwt
 
-from shared import access
-from shared.access import LEEWAY_S, Tokens
+from hosting import tokens as access
+from hosting.tokens import LEEWAY_S, Tokens
 from shared.problems import Problem
 from tests.shared.identity import AUDIENCE, KEY, Provider, claims, new_key, providing, signed
 

@@ -298,7 +298,7 @@ async def test_the_feed_shows_what_is_in_scope_in_the_logs_order(line: Line) -> 
         async def person(self, authorization: str | None) -> str:
             return str(authorization).removeprefix("Bearer ")
 
-    line.desk.rt.tokens = Tokens()  # type: ignore[assignment]
+    line.desk.rt.tokens = Tokens()
     async with httpx.AsyncClient(base_url=line.url, trust_env=False) as client:
 
         async def everything(who: str, limit: int) -> list[dict[str, Any]]:

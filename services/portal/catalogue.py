@@ -1,0 +1,199 @@
+"""Everything that a screen can be made of: each service's commands, lists, events and measures.
+
+It is read from the contracts and the words alone, so that a new capability has its form, its list
+and its history without anybody touching the portal or the pages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from hosting import contract
+from services.portal.fields import Fields, Made
+from services.portal.sheet import sheets
+from shared.organisation import Level
+from shared.words import Words, words_of
+
+UNIT, UNITS = "unit", "unit_list"
+
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+class Contracts:
+    """The reviewed documents of the services that the portal knows, and where things are listed."""
+
+    def __init__(self, services: Collection[str]) -> None:
+        self.apis = {name: contract.openapi(name) for name in services}
+        self.events = {name: contract.asyncapi(name, "") for name in services}
+        self.sheets = {name for one, api in self.apis.items() for name in sheets(one, api)}
+        self.views = {
+            operation["operationId"]: (service, path, operation)
+            for service, api in self.apis.items()
+            for path, operations in api["paths"].items()
+            for operation in operations.values()
+            if "x-columns" in operation
+        }
+
+    def refer(self, service: str, target: str) -> Made:
+        """Where to pick what an id points at: in the list of that name by its rows' keys, in the
+        first list of that kind of thing, or nowhere.
+        """
+        if target in self.views:
+            return {"to": target, "view": target, "value": "key"}
+        if target == UNIT and UNITS in self.views:
+            return {"to": target, "view": UNITS, "value": "id"}
+        own = [
+            (operation["x-many"], name)
+            for name, (at, _, operation) in self.views.items()
+            if at == service and operation["tags"] == [target]
+        ]
+        # Best a list with one row for each; min keeps their order otherwise.
+        _, view = min(own, key=lambda one: one[0], default=(False, None))
+        return {"to": target, "view": view, "value": "id"}
+
+
+class Catalogue:
+    """The catalogue in one language, still without what somebody may do."""
+
+    def __init__(self, contracts: Contracts, lang: str) -> None:
+        self.contracts, self.lang = contracts, lang
+        self.words: dict[str, Words] = {name: words_of(name) for name in contracts.apis}
+        self.fields = {name: self._fields(name, api) for name, api in contracts.apis.items()}
+        self.views = {name: self._view(*where) for name, where in contracts.views.items()}
+        self.commands = {made["name"]: made for made in self._commands()}
+        for command in self.commands.values():
+            for view in command["views"]:
+                self.views[view]["commands"].append(command["name"])
+
+    def _fields(self, service: str, document: Mapping[str, Any]) -> Fields:
+        return Fields(
+            document["components"]["schemas"], self.lang, self.words[service],
+            lambda target: self.contracts.refer(service, target),
+        )  # fmt: skip
+
+    def whole(self) -> Made:
+        """All of it, as the pages read it."""
+        portal = words_of("portal")
+        named = portal.sections["values"]
+        labels = {name: portal.word("values", name)._asdict()[self.lang] for name in named}
+        return {
+            "lang": self.lang,
+            "services": [self._service(name) for name in self.contracts.apis],
+            "commands": self.commands,
+            "views": self.views,
+            "events": self._events(),
+            "measures": self._measures(),
+            "roles": _under("Role.", labels),
+            "levels": {Level(int(n)).name.lower(): w for n, w in _under("Level.", labels).items()},
+        }
+
+    def _service(self, service: str) -> Made:
+        kinds = [
+            {
+                "name": tag["name"],
+                "label": tag["x-title"][self.lang],
+                "commands": self._of(self.commands, service, tag["name"]),
+                "views": self._of(self.views, service, tag["name"]),
+            }
+            for tag in self.contracts.apis[service]["tags"]
+        ]
+        label = self.words[service].word("names", service)._asdict()[self.lang]
+        return {"name": service, "label": label, "aggregates": kinds}
+
+    def _of(self, made: Mapping[str, Made], service: str, aggregate: str) -> list[str]:
+        return [
+            name for name, one in made.items()
+            if (one["service"], one["aggregate"]) == (service, aggregate)
+        ]  # fmt: skip
+
+    def _commands(self) -> list[Made]:
+        return [
+            self._command(service, path, operations["post"])
+            for service, api in self.contracts.apis.items()
+            for path, operations in api["paths"].items()
+            if "x-creates" in operations.get("post", ())
+        ]
+
+    def _command(self, service: str, path: str, operation: Mapping[str, Any]) -> Made:
+        name, aggregate = operation["operationId"], operation["tags"][0]
+        schema = self.contracts.apis[service]["components"]["schemas"][name]
+        fields = self.fields[service].of(name, leaving_out=("id",))
+        fields.sort(key=lambda field: field["name"] == "occurred_at")
+        return {
+            "name": name, "service": service, "aggregate": aggregate,
+            "label": schema["x-title"][self.lang],
+            "help": schema.get("description", "") if self.lang == "en" else "",
+            "method": "POST", "path": f"/api{path}", "params": PLACE.findall(path),
+            "creates": operation["x-creates"], "weighty": operation["x-weighty"],
+            "sheet": name in self.contracts.sheets, "roles": operation["x-roles"],
+            "views": self._of(self.views, service, aggregate), "fields": fields,
+            "refusals": [self._refusal(service, slug) for slug in operation["x-refusals"]],
+        }  # fmt: skip
+
+    def _refusal(self, service: str, slug: str) -> Made:
+        """What may be said no to, before anybody tries."""
+        reason, next_step = self.words[service].refusal(slug)
+        texts = {"reason": reason, "next_step": next_step}
+        return {"slug": slug} | {
+            name: PLACE.sub("…", word._asdict()[self.lang]) for name, word in texts.items()
+        }
+
+    def _view(self, service: str, path: str, operation: Mapping[str, Any]) -> Made:
+        name, row = operation["operationId"], _row(operation)
+        columns = self.fields[service].columns(row, operation["x-columns"])
+        known = [column["name"] for column in columns]
+        title = list(operation["x-search"]) or [one for one in ("name", "title") if one in known]
+        api = f"/api{path}"
+        return {
+            "name": name, "service": service, "aggregate": operation["tags"][0],
+            "label": self.words[service].word("views", name)._asdict()[self.lang],
+            "path": api, "detail": f"{api}/{{id}}", "history": f"{api}/{{id}}/history",
+            "can": f"{api}/{{id}}/can", "many": operation["x-many"],
+            "roles": operation["x-roles"], "columns": columns, "filters": operation["x-filters"],
+            "sorts": operation["x-sorts"], "search": operation["x-search"],
+            "title": title or known[1:2], "commands": [],
+        }  # fmt: skip
+
+    def _events(self) -> Made:
+        made: Made = {}
+        for service, document in self.contracts.events.items():
+            fields = self._fields(service, document)
+            for name, message in document["components"]["messages"].items():
+                label = {"zh": message["title"], "en": message["summary"]}[self.lang]
+                made[name] = {
+                    "service": service, "aggregate": message["tags"][0]["name"], "label": label,
+                    "fields": fields.of(name),
+                }  # fmt: skip
+        return made
+
+    def _measures(self) -> list[Made]:
+        named = (
+            measure
+            for api in self.contracts.apis.values()
+            for operations in api["paths"].values()
+            for measure in operations.get("get", {}).get("x-measures", ())
+        )
+        return [
+            {
+                **{name: value for name, value in one.items() if not name.endswith("words")},
+                "name": one["measure"],
+                "label": one["words"][self.lang],
+                "unit_label": one["unit_words"][self.lang],
+            }
+            for one in named
+        ]
+
+
+def _row(operation: Mapping[str, Any]) -> str:
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    return str(schema["properties"]["items"]["items"]["$ref"].rpartition("/")[2])
+
+
+def _under(prefix: str, labels: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name.removeprefix(prefix): label
+        for name, label in labels.items()
+        if name.startswith(prefix)
+    }
