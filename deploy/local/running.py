@@ -55,6 +55,6 @@ async def _on_terminal_closed(hang_up: Callable[[int], None]) -> None:
     terminal = select.poll()
     if sys.stdout.isatty():
         terminal.register(sys.stdout.fileno(), 0)
-    while not any(event & select.POLLHUP for _, event in terminal.poll(0)):
+    while not any(event & select.POLLHUP for _, event in terminal.poll(0)):  # noqa: ASYNC110
         await asyncio.sleep(1)
     hang_up(signal.SIGHUP)
