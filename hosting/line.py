@@ -7,6 +7,7 @@ for as long each time; and the next connection of the pool is as dead as the fir
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -51,6 +52,7 @@ async def pool_of(
     """A service's connections; `met` is told of each new one. After a statement that took too long
     none that is open is used again: whoever comes next gets a new one.
     """
+    expiring: set[asyncio.Task[None]] = set()
 
     async def watch(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         connection.add_query_logger(noticed)
@@ -58,7 +60,8 @@ async def pool_of(
 
     def noticed(query: Any) -> None:
         if isinstance(query.exception, TimeoutError):
-            pool.expire_connections()
+            expiring.add(task := asyncio.create_task(pool.expire_connections()))
+            task.add_done_callback(expiring.discard)
 
     async with asyncpg.create_pool(
         config.database, min_size=2, max_size=config.pool_size, command_timeout=statement_s,
