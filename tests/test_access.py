@@ -175,7 +175,8 @@ async def proved(service: Service, pool: Pool) -> str:
     signer = Signer.made(f"example.cn/{service.name}")
     proofs = Proofs(service.name, pool, signer)
     async with pool.acquire() as connection:
-        await proof_store.append(connection, proofs.tree, await proofs.begin(connection), 1_000)
+        epoch = await proofs.begin(connection)
+        await proof_store.append(connection, proofs.tree, epoch, 1_000)
         await proofs.sign(connection, signer)
         row = await connection.fetchrow(
             "select epoch, tx, seq from event where organisation = $1 limit 1", SCHOOL

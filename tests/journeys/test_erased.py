@@ -51,19 +51,19 @@ async def enter(world: World, code: str, told: Told) -> tuple[str, str]:
         "number": told.contract, "signed_on": "2020-09-01", "first_day": "2020-09-01",
         "last_day": "2021-08-31",
     }  # fmt: skip
-    signed = await api.do("head", f"/organisation/staff/{staff}/sign-contract", contract)
+    signed = await api.do("user-10", f"/organisation/staff/{staff}/sign-contract", contract)
     assert signed["row"][0]["person"] == "temp"
     post = signed["row"][0]["post"]
     ending = {"post": post, "last_day": "2021-08-31", "reason": told.reason}
-    await api.do("head", f"/organisation/staff/{staff}/end-post", ending)
+    await api.do("user-10", f"/organisation/staff/{staff}/end-post", ending)
     report = {
         "organisation": school, "cause": "wilful", "item": "玻璃", "place": told.open,
         "description": told.story,
     }  # fmt: skip
     key = uuid4().hex
-    damage = await api.do("teacher", "/assets/damages", report, key=key)
+    damage = await api.do("user-11", "/assets/damages", report, key=key)
     assert damage["row"]["description"] == told.story, "who enters it sees it"
-    again = await api.send("teacher", "/assets/damages", report, key=key)
+    again = await api.send("user-11", "/assets/damages", report, key=key)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.json()["row"]["description"] == told.story, "and sees it when asking again"
     assess = {
@@ -72,10 +72,10 @@ async def enter(world: World, code: str, told: Told) -> tuple[str, str]:
             {"reference": told.pupil, "kind": "staff"}, {"reference": "other", "kind": "staff"},
         ],
     }  # fmt: skip
-    await api.do("head", f"/assets/damages/{damage['id']}/assess", assess)
+    await api.do("user-10", f"/assets/damages/{damage['id']}/assess", assess)
     for party, amount in ((told.pupil, "30"), ("other", "50")):
         charge = {"reference": party, "amount_cny": amount}
-        await api.do("head", f"/assets/damages/{damage['id']}/charge", charge)
+        await api.do("user-10", f"/assets/damages/{damage['id']}/charge", charge)
     return staff, damage["id"]
 
 
@@ -86,8 +86,8 @@ async def seen(world: World, code: str, staff: str, damage: str) -> str:
         f"/assets/damages/{damage}/history", f"/assets/damages/{damage}",
     )  # fmt: skip
     lists = ("/organisation/labour-contracts", "/assets/damages")
-    found = [(await world.api.get("head", path)).text for path in paths]
-    found += [(await world.api.get("head", path, unit=str(unit(code)))).text for path in lists]
+    found = [(await world.api.get("user-10", path)).text for path in paths]
+    found += [(await world.api.get("user-10", path, unit=str(unit(code)))).text for path in lists]
     return "".join(found)
 
 
@@ -165,14 +165,14 @@ async def erase(world: World, code: str, subject: str) -> dict[str, Any]:
         "organisation": str(unit(code)), "subject": subject, "basis": "purpose_fulfilled",
         "reason": "已离校，不再需要",
     }  # fmt: skip
-    asked = await world.api.do("head", "/organisation/erasures", body)
+    asked = await world.api.do("user-10", "/organisation/erasures", body)
     place = f"/organisation/erasures/{asked['id']}"
-    alone = await world.api.send("head", f"{place}/approve")
+    alone = await world.api.send("user-10", f"{place}/approve")
     assert alone.json()["type"].endswith("erases_alone")
     await world.api.do("county-officer", f"{place}/approve")
 
     async def certified() -> dict[str, Any] | None:
-        row: dict[str, Any] = await world.api.read("head", place)
+        row: dict[str, Any] = await world.api.read("user-10", place)
         return row if row["status"] == "erased" else None
 
     row = await until(certified)
@@ -184,7 +184,7 @@ async def erase(world: World, code: str, subject: str) -> dict[str, Any]:
 
 
 async def test_a_subject_is_nowhere_in_clear_and_erased_for_good(world: World) -> None:
-    posts = (("head", "principal"), ("teacher", "teacher"))
+    posts = (("user-10", "principal"), ("user-11", "teacher"))
     code = await world.new_school("431081100", *posts)
     told = Told()
     staff, damage = await enter(world, code, told)
@@ -203,7 +203,7 @@ async def test_a_subject_is_nowhere_in_clear_and_erased_for_good(world: World) -
 
     await until(gone)
     await nowhere(world, told)
-    kept = await world.api.read("head", f"/assets/damages/{damage}")
+    kept = await world.api.read("user-10", f"/assets/damages/{damage}")
     assert kept["status"] == "charged"
     assert Decimal(kept["charged_cny"]) == 80, "what was owed stays"
     await opens_no_more(world, code, damage, [row["keys"][0]["id"] for row in rows])
