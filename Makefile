@@ -25,9 +25,11 @@ help: ## 显示本帮助 · this help
 
 setup: ## 准备 .venv · make .venv with everything needed to run
 	$(PYTHON) deploy/local/bootstrap.py
+	$(BIN)/python -m deploy.local.web
 
 setup-dev: ## 同上，另加测试工具 · the same, with the tools of tests and checks
 	$(PYTHON) deploy/local/bootstrap.py --dev
+	$(BIN)/python -m deploy.local.web
 
 demo: setup ## 演示：启动全部并录入示例学年 · everything, with the example years (SCENARIO=… ONCE=1)
 	exec $(BIN)/python -m deploy.local.demo
