@@ -46,7 +46,8 @@ def npm(folder: Path, *arguments: str) -> int:
     """Runs npm with its own Node first on the path; its exit status."""
     path = f"{NODE.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [str(NODE), str(NPM), *arguments]
-    return subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}).returncode
+    environment = {**os.environ, "PATH": path}
+    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
 
 def built() -> bool:

@@ -1,0 +1,42 @@
+// A real Chromium out of a package, and what every browser test does with it.
+import chromium from "@sparticuz/chromium"
+import { chromium as playwright } from "playwright-core"
+
+export const PORTAL = process.env.HOUQIN_PORTAL
+export const SIZES = { desk: { width: 1360, height: 860 }, phone: { width: 390, height: 844 } }
+const PASSWORD = process.env.HOUQIN_PASSWORD ?? "houqin-demo"
+
+/** The package's switches are for a machine without a screen; these it lacks a choice in. */
+export async function open() {
+  const executablePath = await chromium.executablePath()
+  return await playwright.launch({ executablePath, args: chromium.args, headless: true })
+}
+
+/** A new person's browser: no cookies, nothing kept; `errors` fills with what pages complain of. */
+export async function context(browser, { size = "desk", language = "zh" } = {}) {
+  const made = await browser.newContext({
+    viewport: SIZES[size],
+    hasTouch: size === "phone",
+    isMobile: size === "phone",
+    locale: language === "zh" ? "zh-CN" : "en-US",
+    timezoneId: "Asia/Shanghai",
+  })
+  await made.addCookies([{ name: "houqin-language", value: language, url: PORTAL }])
+  const page = await made.newPage()
+  page.errors = []
+  page.on("pageerror", (error) => page.errors.push(String(error)))
+  page.on("console", (message) => {
+    if (message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text())) page.errors.push(message.text())
+  })
+  return page
+}
+
+/** Signs in at the real provider, as a person would; ends on the portal's first page. */
+export async function signIn(page, person, to = "/") {
+  await page.goto(`${PORTAL}/auth/sign-in?to=${encodeURIComponent(to)}`)
+  await page.locator('input[name="username"]:visible').fill(person)
+  await page.locator('input[name="password"]:visible').fill(PASSWORD)
+  await page.locator('form:has(input[name="username"]:visible) button').first().click()
+  await page.waitForURL((url) => url.origin === PORTAL && !url.pathname.startsWith("/auth"))
+  await page.locator("main h1").first().waitFor()
+}
