@@ -15,13 +15,13 @@ FILE ?=
 export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo test faults bench contracts backup restore token lock clean
+.PHONY: help setup setup-dev up demo test screenshots faults bench contracts backup restore token lock clean
 .SILENT:
 
 help: ## 显示本帮助 · this help
 	printf '后勤 Houqin\n\n'
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
-	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 setup: ## 准备 .venv · make .venv with everything needed to run
 	$(PYTHON) deploy/local/bootstrap.py
@@ -39,6 +39,9 @@ up: setup ## 只启动各部分 · start every part, without example data (INSTA
 
 test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, on real Postgres and Kafka
 	exec $(BIN)/python -m deploy.local.check
+
+screenshots: setup-dev ## 门户各页截图（build/screens）· pictures of the portal's pages
+	exec $(BIN)/python -m tests.browser.screenshots
 
 faults: setup-dev ## 故障演练 · break everything and check it (F=F4 SEED=7 MINUTES=10 ROUNDS=5)
 	exec $(BIN)/python -m tests.faults $(if $(F),--fault $(F)) $(if $(SEED),--seed $(SEED)) \

@@ -1,4 +1,6 @@
 // A real Chromium out of a package, and what every browser test does with it.
+import { readFile } from "node:fs/promises"
+import { fileURLToPath } from "node:url"
 import chromium from "@sparticuz/chromium"
 import { chromium as playwright } from "playwright-core"
 
@@ -39,4 +41,16 @@ export async function signIn(page, person, to = "/") {
   await page.locator('form:has(input[name="username"]:visible) button').first().click()
   await page.waitForURL((url) => url.origin === PORTAL && !url.pathname.startsWith("/auth"))
   await page.locator("main h1").first().waitFor()
+}
+
+const axe = await readFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8")
+
+/** The violations of WCAG 2.2 A and AA on a page, each with where it is. */
+export async function violations(page) {
+  await page.evaluate(axe)
+  const found = await page.evaluate(async () => {
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    return (await globalThis.axe.run(document, { runOnly: tags })).violations
+  })
+  return found.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`)
 }
