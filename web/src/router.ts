@@ -17,10 +17,11 @@ export const router = createRouter({
     { path: "/list/:view", component: () => import("@/pages/ListPage.vue") },
     { path: "/list/:view/:id", component: () => import("@/pages/DetailPage.vue") },
     { path: "/do/:command/:id?", component: () => import("@/pages/FormPage.vue") },
+    { path: "/import/:command", component: () => import("@/pages/ImportPage.vue") },
     { path: "/:anything(.*)*", component: () => import("@/parts/NotThere.vue") },
   ],
 })
 
 router.afterEach((to) => {
-  if (to.params.command) use(String(to.params.command))
+  if (to.path.startsWith("/do/")) use(String(to.params.command))
 })

@@ -35,6 +35,8 @@ export interface Answer<T> {
 interface Asked {
   method?: "GET" | "POST"
   body?: unknown
+  /** A file sent as it is, instead of `body`. */
+  file?: Blob
   headers?: Record<string, string>
   signal?: AbortSignal
 }
@@ -52,7 +54,7 @@ export function whenSignedOut(act: () => void): void {
 
 /** Asks the portal; throws `Refusal` for a no, `Unreachable` where nothing certain came back. */
 export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>> {
-  const { method = "GET", body, headers = {}, signal } = asked
+  const { method = "GET", body, file, headers = {}, signal } = asked
   const sent: Record<string, string> = { Accept: "application/json", ...headers }
   if (method !== "GET") sent["Houqin-Csrf"] = guard.csrf
   if (body !== undefined) sent["Content-Type"] = "application/json"
@@ -62,7 +64,7 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>
       method,
       headers: sent,
       signal: signal ?? null,
-      body: body === undefined ? null : JSON.stringify(body),
+      body: file ?? (body === undefined ? null : JSON.stringify(body)),
     })
   } catch (error) {
     if (signal?.aborted) throw error
