@@ -9,6 +9,7 @@ before(async () => {
 })
 after(async () => await browser.close())
 
+const FORM_KB_MAX = 130
 const PLACE = `锅炉房 ${Date.now()}`
 
 /** A page of somebody's own for one test; nothing in it may have complained. */
@@ -138,6 +139,22 @@ for (const size of ["desk", "phone"]) {
         await page.waitForLoadState("networkidle")
         assert.deepEqual(await violations(page), [], path)
       }
+    })
+  })
+}
+
+for (const size of ["desk", "phone"]) {
+  test(`a form page weighs at most ${FORM_KB_MAX} kB of script and style before fonts (${size})`, async () => {
+    await as("teacher", { size }, async (page) => {
+      await page.goto(`${PORTAL}/do/ReportHazard`)
+      await page.locator("#f-place").waitFor()
+      const bytes = await page.evaluate(() => {
+        const entries = performance.getEntriesByType("resource")
+        const counted = entries.filter(({ name }) => /\.(js|css)$/.test(new URL(name).pathname) && !/noto-sans/.test(name))
+        return counted.reduce((sum, entry) => sum + entry.encodedBodySize, 0)
+      })
+      console.log(`form page, ${size}: ${(bytes / 1000).toFixed(1)} kB`)
+      assert.ok(bytes > 10_000 && bytes <= FORM_KB_MAX * 1000, `${bytes} bytes`)
     })
   })
 }

@@ -3,19 +3,19 @@ import { mkdir } from "node:fs/promises"
 import { PORTAL, context, open, signIn } from "./browser.mjs"
 
 const folder = new URL("../../build/screens/", import.meta.url)
-const WHO = process.env.HOUQIN_WHO ?? "principal"
+const WHO = process.env.HOUQIN_WHO ?? "administrator"
 const ONLY = process.env.HOUQIN_ONLY?.split(",")
-const PERIOD = process.env.HOUQIN_PERIOD ?? "2011"
+const PERIOD = process.env.HOUQIN_PERIOD ?? "2011/2012-1"
 
 const PAGES = {
   today: "/",
   services: "/services",
   form: "/do/RaiseRequisition",
   repair: "/do/ReportRepair",
-  list: "/list/requisition_list",
+  list: "/list/repair_ledger",
   assets: "/list/asset_ledger",
   alerts: "/alerts",
-  figures: `/figures?period=${PERIOD}&of=procurement`,
+  figures: `/figures?period=${encodeURIComponent(PERIOD)}&of=assets`,
   outbox: "/outbox",
   search: "/search?q=%E7%BB%B4%E4%BF%AE",
 }
@@ -38,11 +38,11 @@ for (const size of ["desk", "phone"]) {
       await shoot(name)
     }
     if (!ONLY || ONLY.includes("detail")) {
-      await page.goto(`${PORTAL}/list/requisition_list`)
-      await page.locator("main a[href*='/list/requisition_list/']").first().click({ timeout: 8000 }).then(() => shoot("detail")).catch((error) => console.log("no detail", String(error).slice(0, 200)))
+      await page.goto(`${PORTAL}/list/repair_ledger`)
+      await page.locator("main a[href*='/list/repair_ledger/']").first().click({ timeout: 8000 }).then(() => shoot("detail")).catch((error) => console.log("no detail", String(error).slice(0, 200)))
     }
     if (!ONLY || ONLY.includes("figure")) {
-      await page.goto(`${PORTAL}/figures?period=${PERIOD}&of=procurement`)
+      await page.goto(`${PORTAL}/figures?period=${encodeURIComponent(PERIOD)}&of=assets`)
       await page.locator("main a.tile").first().click({ timeout: 8000 }).then(() => shoot("figure")).catch((error) => console.log("no figure", String(error).slice(0, 200)))
     }
     if (page.errors.length) console.log(size, language, page.errors.slice(0, 5))
