@@ -61,7 +61,7 @@ export function shown(field: Field, value: unknown, words: Words): string {
   if (typeof value === "object") return shownObject(field, value as Record<string, unknown>, words)
   if (typeof value === "boolean") return value ? words.yes : words.no
   const text = String(value)
-  const option = field.options?.find((one) => one.value === text)
+  const option = field.options?.find((one) => String(one.value) === text)
   if (option) return option.label
   if (field.kind === "decimal" || field.kind === "integer") return grouped(text)
   if (MOMENT.test(text)) return shownMoment(text)

@@ -4,7 +4,8 @@ import { keep, kept } from "@/offline/store"
 import { type Language, Unreachable } from "./http"
 
 export interface Option {
-  value: string
+  /** A number where the enumeration counts, such as the levels of units. */
+  value: string | number
   label: string
 }
 

@@ -50,6 +50,8 @@ function converted(field: Field, value: unknown): unknown {
   switch (field.kind) {
     case "integer":
       return Number(value)
+    case "choice":
+      return field.options?.find((one) => String(one.value) === String(value))?.value ?? value
     case "decimal":
       return String(value).trim()
     case "datetime":
