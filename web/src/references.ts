@@ -24,6 +24,8 @@ interface Page {
 }
 
 const SHOWN_MAX = 30
+/** Columns that name a thing by themselves, where others of its title only tell it apart. */
+const NAMES = ["name", "title"]
 const named = reactive(new Map<string, string>())
 const asked = new Set<string>()
 const plain = { yes: "✓", no: "✗", names: (id: string) => named.get(id) }
@@ -33,6 +35,11 @@ export function titleOf(view: View, row: Row): string {
   const columns = view.title.map((name) => view.columns.find((column) => column.name === name))
   const texts = columns.map((column) => column && shown(column, row[column.name], plain))
   return texts.filter(Boolean).join(" · ") || row.id.slice(0, 8)
+}
+
+function shortOf(view: View, row: Row): string | undefined {
+  const column = NAMES.find((name) => view.title.includes(name) && row[name])
+  return column && String(row[column])
 }
 
 function viewOf(to: Reference): View | null {
@@ -56,7 +63,7 @@ async function look(id: string, to: Reference): Promise<void> {
   if (!view || to.value === "key" || asked.has(id)) return
   asked.add(id)
   const stored = await (await database()).get("rows", [view.name, id])
-  if (stored) named.set(id, stored.text)
+  if (stored) named.set(id, shortOf(view, stored.row as Row) ?? stored.text)
   try {
     const { data } = await ask<Row | { items: Row[] }>(address(view.detail, {}, id))
     const row = "items" in data && Array.isArray(data.items) ? data.items[0] : (data as Row)
@@ -95,7 +102,7 @@ function choices(view: View, to: Reference, rows: Row[]): Choice[] {
 async function remember(view: View, found: Choice[]): Promise<void> {
   const store = (await database()).transaction("rows", "readwrite").store
   for (const { value, label, row } of found) {
-    named.set(value, label)
+    named.set(value, shortOf(view, row) ?? label)
     await store.put({ view: view.name, id: value, text: label, row: { ...row } })
   }
 }

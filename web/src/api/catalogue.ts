@@ -129,6 +129,17 @@ interface Kept {
   catalogue: Catalogue
 }
 
+/** Without what a list says a second time in the other language (`why_zh` beside `why_en`). */
+function inOneLanguage(found: Catalogue): Catalogue {
+  const other = found.lang === "zh" ? "_en" : "_zh"
+  const mine = (name: string): boolean => !name.endsWith(other)
+  const views = Object.entries(found.views).map(([name, view]) => {
+    const columns = view.columns.filter((column) => mine(column.name))
+    return [name, { ...view, columns, title: view.title.filter(mine) }] as const
+  })
+  return { ...found, views: Object.fromEntries(views) }
+}
+
 /** Shows what is kept from last time at once, and takes over what is new; works without network. */
 export async function loadCatalogue(language: Language, subject: string): Promise<void> {
   const name = `catalogue:${subject}:${language}`
@@ -148,5 +159,5 @@ async function fetchFresh(language: Language, etag: string): Promise<Kept | null
   const answer = await fetch(`/portal/catalogue?lang=${language}`, { headers })
   if (answer.status === 304) return null
   if (!answer.ok) throw new Unreachable(`catalogue: ${answer.status}`)
-  return { etag: answer.headers.get("etag") ?? "", catalogue: await answer.json() }
+  return { etag: answer.headers.get("etag") ?? "", catalogue: inOneLanguage(await answer.json()) }
 }

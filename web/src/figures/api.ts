@@ -45,7 +45,8 @@ export async function check(measure: string, asked: Asked): Promise<Check> {
 /** A value for people; a ratio as per cent, nothing where there is no denominator. */
 export function shownValue(value: Value | undefined, measure: MeasureWords): string {
   if (value === null || value === undefined) return "–"
-  if (measure.ratio && measure.unit === "ratio") return `${(Number(value) * 100).toFixed(1)} %`
+  if (measure.unit === "share") return `${(Number(value) * 100).toFixed(1)} %`
+  if (measure.ratio) return grouped(Number(value).toFixed(1))
   return grouped(String(value))
 }
 

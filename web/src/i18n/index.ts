@@ -23,7 +23,8 @@ export async function show(language: Language): Promise<void> {
 
 /** Another language from now on, also in the catalogue and on other devices. */
 export async function change(language: Language): Promise<void> {
+  const told = speak(language)
   await show(language)
   if (session.value.signed_in) await loadCatalogue(language, session.value.subject)
-  await speak(language)
+  await told
 }
