@@ -54,7 +54,7 @@ export default defineConfig({
     __VUE_PROD_DEVTOOLS__: false,
     __VUE_OPTIONS_API__: true,
   },
-  build: { outDir: "../build/web", emptyOutDir: true, target: "es2020", assetsInlineLimit: 0 },
+  build: { outDir: "../build/web", emptyOutDir: true, target: "es2020", assetsInlineLimit: 0, chunkSizeWarningLimit: 600 },
   server: {
     proxy: Object.fromEntries(SERVED.map((path) => [path, { target: portal, xfwd: true }])),
   },

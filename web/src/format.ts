@@ -14,11 +14,6 @@ export function shownMoment(text: string): string {
   return Number.isNaN(moment.valueOf()) ? text : stamp.format(moment)
 }
 
-/** A moment as a `datetime-local` input holds it. */
-export function localMoment(moment: Date): string {
-  return stamp.format(moment).replace(" ", "T")
-}
-
 /** What a `datetime-local` input holds, as a moment with its zone: business time has no summer. */
 export function momentOf(text: string): string {
   return /[Z+]/.test(text) ? text : `${text.length === 16 ? `${text}:00` : text}+08:00`

@@ -53,11 +53,6 @@ export function nameOf(id: string, to?: Reference): string | undefined {
   return known
 }
 
-/** Names that came with something else, so that nobody need ask for them. */
-export function learn(id: string, name: string): void {
-  named.set(id, name)
-}
-
 async function look(id: string, to: Reference): Promise<void> {
   const view = viewOf(to)
   if (!view || to.value === "key" || asked.has(id)) return
