@@ -1,6 +1,13 @@
-import { createRouter, createWebHistory } from "vue-router"
+import { type RouteLocationNormalized, createRouter, createWebHistory } from "vue-router"
+import { catalogue } from "@/api/catalogue"
 import { use } from "@/shell/used"
 import TodayPage from "@/pages/TodayPage.vue"
+
+/** Pages of what the catalogue does not know are not opened. */
+function known(kind: "commands" | "views", name: "command" | "view") {
+  return ({ params }: RouteLocationNormalized) =>
+    catalogue.value?.[kind][String(params[name])] !== undefined || "/not-there"
+}
 
 export const router = createRouter({
   history: createWebHistory(),
@@ -14,10 +21,10 @@ export const router = createRouter({
     { path: "/service/:service", component: () => import("@/pages/ServicesPage.vue") },
     { path: "/search", component: () => import("@/pages/SearchPage.vue") },
     { path: "/outbox", component: () => import("@/pages/OutboxPage.vue") },
-    { path: "/list/:view", component: () => import("@/pages/ListPage.vue") },
-    { path: "/list/:view/:id", component: () => import("@/pages/DetailPage.vue") },
-    { path: "/do/:command/:id?", component: () => import("@/pages/FormPage.vue") },
-    { path: "/import/:command", component: () => import("@/pages/ImportPage.vue") },
+    { path: "/list/:view", component: () => import("@/pages/ListPage.vue"), beforeEnter: known("views", "view") },
+    { path: "/list/:view/:id", component: () => import("@/pages/DetailPage.vue"), beforeEnter: known("views", "view") },
+    { path: "/do/:command/:id?", component: () => import("@/pages/FormPage.vue"), beforeEnter: known("commands", "command") },
+    { path: "/import/:command", component: () => import("@/pages/ImportPage.vue"), beforeEnter: known("commands", "command") },
     { path: "/:anything(.*)*", component: () => import("@/parts/NotThere.vue") },
   ],
 })

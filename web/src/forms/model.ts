@@ -152,7 +152,11 @@ export function arranged(fields: Field[]): { main: Field[]; late: Field[] } {
   }
 }
 
+/** Files have no place to go to yet, so that their fields are not drawn. */
+export function isFile(field: Field): boolean {
+  return (field.kind === "list" ? field.item?.kind : field.kind) === "file"
+}
+
 function hidden(field: Field): boolean {
-  const kind = field.kind === "list" ? field.item?.kind : field.kind
-  return kind === "file" || kind === "id"
+  return isFile(field) || field.kind === "id"
 }
