@@ -16,14 +16,14 @@ BUG ?=
 export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up demo test faults record teeth bench contracts backup restore token
-.PHONY: lock clean
+.PHONY: help setup setup-dev web up demo test screenshots faults record teeth bench contracts
+.PHONY: backup restore token lock clean
 .SILENT:
 
 help: ## 显示本帮助 · this help
 	printf '后勤 Houqin\n\n'
 	sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) \
-	  | while IFS='|' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	  | while IFS='|' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 setup: ## 准备 .venv · make .venv with everything needed to run
 	$(PYTHON) deploy/local/bootstrap.py
@@ -31,14 +31,20 @@ setup: ## 准备 .venv · make .venv with everything needed to run
 setup-dev: ## 同上，另加测试工具 · the same, with the tools of tests and checks
 	$(PYTHON) deploy/local/bootstrap.py --dev
 
-demo: setup ## 演示：启动全部并录入示例学年 · everything, with the example years (SCENARIO=… ONCE=1)
+web: setup ## 编译门户网页（已是最新则立即结束）· build the portal's pages, unless they are up to date
+	$(BIN)/python -m deploy.local.web
+
+demo: web ## 演示：启动全部并录入示例学年 · everything, with the example years (SCENARIO=… ONCE=1)
 	exec $(BIN)/python -m deploy.local.demo
 
-up: setup ## 只启动各部分 · start every part, without example data (INSTANCE=…)
+up: web ## 只启动各部分 · start every part, without example data (INSTANCE=…)
 	exec $(BIN)/python -m deploy.local.supervisor up --instance $(INSTANCE)
 
 test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, on real Postgres and Kafka
 	exec $(BIN)/python -m deploy.local.check
+
+screenshots: setup-dev web ## 门户各页截图（build/screens）· pictures of the portal's pages
+	exec $(BIN)/python -m tests.browser.screenshots
 
 faults: setup-dev ## 故障演练 · break everything and check it (F=F4 SEED=7 MINUTES=10 ROUNDS=5)
 	exec $(BIN)/python -m tests.faults $(if $(F),--fault $(F)) $(if $(SEED),--seed $(SEED)) \

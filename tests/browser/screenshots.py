@@ -1,0 +1,32 @@
+"""`make screenshots`: the main pages with the example's data, into build/screens."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from deploy.local import web
+from deploy.local.demo import DEFAULT, shown
+from deploy.local.scenario import read
+from deploy.local.scenario_plan import plan
+from deploy.local.supervisor import ROOT, RUN, Stack, run
+
+HERE = ROOT / "tests" / "browser"
+
+
+async def screenshots() -> int:
+    """Enters the example unless it is there, and looks at every page; node's exit status."""
+    scenario = read(DEFAULT)
+    planned = plan(DEFAULT, scenario)
+    if web.npm(HERE, "ci", "--silent") != 0:
+        return 1
+    async with Stack(RUN / "demo") as stack:
+        await shown(stack, DEFAULT, scenario, planned)
+        told = {**os.environ, "HOUQIN_PORTAL": stack.urls["portal"]}
+        node = await asyncio.create_subprocess_exec(web.NODE, HERE / "screens.mjs", env=told)
+        return await node.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(run(screenshots()))

@@ -1,0 +1,163 @@
+/** What the platform can do, as the portal tells it: forms, lists and words are drawn from it. */
+import { shallowRef } from "vue"
+import { keep, kept } from "@/offline/store"
+import { type Language, Unreachable } from "./http"
+
+export interface Option {
+  /** A number where the enumeration counts, such as the levels of units. */
+  value: string | number
+  label: string
+}
+
+export interface Reference {
+  to: string
+  view: string | null
+  value: "id" | "key"
+}
+
+export interface Field {
+  name: string
+  label: string
+  help?: string
+  kind:
+    | "text" | "longtext" | "integer" | "decimal" | "boolean" | "date" | "datetime" | "time"
+    | "choice" | "ref" | "file" | "object" | "list" | "union" | "id" | "any"
+  required: boolean
+  nullable: boolean
+  default?: unknown
+  example?: unknown
+  unit?: { code: string; label: string }
+  scale?: number
+  min?: string | number
+  max?: string | number
+  above?: string | number
+  below?: string | number
+  min_length?: number
+  max_length?: number
+  min_items?: number
+  max_items?: number
+  pattern?: string
+  options?: Option[]
+  ref?: Reference
+  item?: Field
+  fields?: Field[]
+  kinds?: Field[]
+}
+
+export interface Command {
+  name: string
+  service: string
+  aggregate: string
+  label: string
+  help: string
+  path: string
+  params: string[]
+  creates: boolean
+  weighty: boolean
+  sheet: boolean
+  roles: string[]
+  may: boolean
+  views: string[]
+  fields: Field[]
+}
+
+export interface View {
+  name: string
+  service: string
+  aggregate: string
+  label: string
+  path: string
+  detail: string
+  history: string
+  can: string
+  many: boolean
+  roles: string[]
+  may: boolean
+  columns: Field[]
+  filters: string[]
+  sorts: string[]
+  search: string[]
+  title: string[]
+  commands: string[]
+}
+
+export interface Measure {
+  name: string
+  label: string
+  unit: string
+  dims: string[]
+  balance: boolean
+  ratio: boolean
+}
+
+/** Something that waits for somebody, declared by the service that it is about. */
+export interface Task {
+  name: string
+  service: string
+  label: string
+  view: string
+  filters: Record<string, string[]>
+  role?: string
+  level?: string
+  person?: string
+  sort?: string
+  urgent?: string
+}
+
+export interface Service {
+  name: string
+  label: string
+  aggregates: { name: string; label: string; commands: string[]; views: string[] }[]
+}
+
+export interface Catalogue {
+  lang: Language
+  services: Service[]
+  commands: Record<string, Command>
+  views: Record<string, View>
+  events: Record<string, { service: string; aggregate: string; label: string; fields: Field[] }>
+  measures: Measure[]
+  today?: Task[]
+  roles: Record<string, string>
+  levels: Record<string, string>
+}
+
+export const catalogue = shallowRef<Catalogue | null>(null)
+
+interface Kept {
+  etag: string
+  catalogue: Catalogue
+}
+
+/** Without what a list says a second time in the other language (`why_zh` beside `why_en`). */
+function inOneLanguage(found: Catalogue): Catalogue {
+  const other = found.lang === "zh" ? "_en" : "_zh"
+  const mine = (name: string): boolean => !name.endsWith(other)
+  const views = Object.entries(found.views).map(([name, view]) => {
+    const columns = view.columns.filter((column) => mine(column.name))
+    return [name, { ...view, columns, title: view.title.filter(mine) }] as const
+  })
+  return { ...found, views: Object.fromEntries(views) }
+}
+
+/** Shows what is kept from last time at once, and takes over what is new; works without network. */
+export async function loadCatalogue(language: Language, subject: string): Promise<void> {
+  const name = `catalogue:${subject}:${language}`
+  const before = await kept<Kept>(name)
+  if (before) catalogue.value = before.catalogue
+  const fresh = fetchFresh(language, before?.etag ?? "").then(async (found) => {
+    if (!found) return
+    catalogue.value = found.catalogue
+    await keep(name, found)
+  })
+  if (before) fresh.catch(() => {})
+  else await fresh
+}
+
+async function fetchFresh(language: Language, etag: string): Promise<Kept | null> {
+  const headers: Record<string, string> = etag ? { "If-None-Match": etag } : {}
+  const answer = await fetch(`/portal/catalogue?lang=${language}`, { headers })
+  if (answer.status === 304) return null
+  if (!answer.ok) throw new Unreachable(`catalogue: ${answer.status}`)
+  return { etag: answer.headers.get("etag") ?? "", catalogue: inOneLanguage(await answer.json()) }
+}

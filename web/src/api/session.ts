@@ -1,0 +1,96 @@
+/** Who is signed in, the posts they hold, and the unit that they work for now. */
+import { computed, ref } from "vue"
+import { forget, keep, kept } from "@/offline/store"
+import { type Language, Unreachable, ask, carry, whenSignedOut } from "./http"
+
+export interface Unit {
+  id: string
+  code: string
+  name: string
+  level: string
+}
+
+export interface Post {
+  role: string
+  label: Record<Language, string>
+  since: string
+  until: string | null
+  unit: Unit
+}
+
+export interface Session {
+  signed_in: boolean
+  language: Language
+  subject: string
+  name: string
+  csrf: string
+  administrator: boolean
+  posts_known: boolean
+  posts: Post[]
+  units: Unit[]
+  unit: Unit | null
+}
+
+const NOBODY: Session = {
+  signed_in: false, language: "zh", subject: "", name: "", csrf: "", administrator: false,
+  posts_known: true, posts: [], units: [], unit: null,
+} // prettier-ignore
+
+export const session = ref<Session>(NOBODY)
+
+/** Signed out, or the session is over, while the application was open. */
+export const expired = ref(false)
+
+export const unitId = computed(() => session.value.unit?.id ?? "")
+
+whenSignedOut(() => {
+  expired.value = session.value.signed_in
+})
+
+/** Asks who is signed in; without network it is whoever was last, so that forms still open. */
+export async function loadSession(): Promise<void> {
+  try {
+    const { data } = await ask<Session>("/session")
+    take({ ...NOBODY, ...data })
+    if (data.signed_in) await keep("session", session.value)
+    else await forget("session")
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error
+    take((await kept<Session>("session")) ?? NOBODY)
+  }
+}
+
+export async function workFor(unit: Unit): Promise<void> {
+  await change("/session/unit", { unit: unit.id })
+}
+
+export async function speak(language: Language): Promise<void> {
+  session.value = { ...session.value, language }
+  await change("/session/language", { language }).catch((error: unknown) => {
+    if (!(error instanceof Unreachable)) throw error
+  })
+}
+
+export function signIn(): void {
+  const to = location.pathname + location.search
+  const query = new URLSearchParams({ to, language: session.value.language })
+  location.assign(`/auth/sign-in?${query}`)
+}
+
+export async function signOut(): Promise<void> {
+  const { data } = await ask<{ to: string }>("/auth/sign-out", { method: "POST" })
+  await forget("session")
+  location.assign(data.to)
+}
+
+async function change(path: string, body: unknown): Promise<void> {
+  const { data } = await ask<Session>(path, { method: "POST", body })
+  take({ ...NOBODY, ...data })
+  if (data.signed_in) await keep("session", session.value)
+}
+
+function take(fresh: Session): void {
+  session.value = fresh
+  expired.value = false
+  carry(fresh.csrf)
+}

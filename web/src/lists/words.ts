@@ -1,0 +1,17 @@
+/** Values of a view's columns as people read them, with the names of what they refer to. */
+import { useI18n } from "vue-i18n"
+import type { Field } from "@/api/catalogue"
+import { shown } from "@/format"
+import { nameOf } from "@/references"
+
+export function useWords() {
+  const { t } = useI18n()
+
+  function text(column: Field, value: unknown): string {
+    const to = column.ref ?? column.item?.ref
+    const names = (id: string): string | undefined => nameOf(id, to)
+    return shown(column, value, { yes: t("yes"), no: t("no"), names })
+  }
+
+  return { text }
+}

@@ -1,0 +1,32 @@
+import { createApp } from "vue"
+import "./tokens.css"
+import "./base.css"
+import App from "./App.vue"
+import { watchAlerts } from "./alerts/live"
+import { loadCatalogue } from "./api/catalogue"
+import { Unreachable } from "./api/http"
+import { loadSession, session } from "./api/session"
+import { i18n, show } from "./i18n"
+import { startOutbox } from "./offline/outbox"
+import { learnUnits } from "./references"
+import { router } from "./router"
+
+/** Who is there decides what is shown, so the first page waits for it; all else comes after. */
+async function begin(): Promise<void> {
+  await loadSession()
+  const { signed_in, language, subject } = session.value
+  await show(language)
+  if (signed_in) await loadCatalogue(language, subject).catch(tolerate)
+  createApp(App).use(i18n).use(router).mount("#app")
+  void import("@fontsource-variable/noto-sans-sc")
+  if (!signed_in) return
+  await startOutbox()
+  watchAlerts()
+  await learnUnits().catch(tolerate)
+}
+
+function tolerate(error: unknown): void {
+  if (!(error instanceof Unreachable)) throw error
+}
+
+void begin()

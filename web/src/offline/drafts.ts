@@ -1,0 +1,26 @@
+/** What somebody has begun to fill in, kept as they type. */
+import { session } from "@/api/session"
+import { type Draft, database } from "./store"
+
+export function draftName(command: string, id: string | null): string {
+  return `${session.value.subject}:${command}:${id ?? ""}`
+}
+
+export async function draftOf(name: string): Promise<Draft | undefined> {
+  return await (await database()).get("drafts", name)
+}
+
+export async function saveDraft(draft: Draft): Promise<void> {
+  await (await database()).put("drafts", JSON.parse(JSON.stringify(draft)))
+}
+
+export async function dropDraft(name: string): Promise<void> {
+  await (await database()).delete("drafts", name)
+}
+
+/** The drafts of whoever is signed in, latest first. */
+export async function drafts(): Promise<Draft[]> {
+  const all = await (await database()).getAll("drafts")
+  const own = all.filter((draft) => draft.subject === session.value.subject)
+  return own.sort((a, b) => b.saved_at.localeCompare(a.saved_at))
+}
