@@ -8,9 +8,10 @@ import sys
 
 from deploy.local import web
 from deploy.local.demo import DEFAULT, shown
+from deploy.local.running import run
 from deploy.local.scenario import read
 from deploy.local.scenario_plan import plan
-from deploy.local.supervisor import ROOT, RUN, Stack, run
+from deploy.local.supervisor import ROOT, RUN, Stack
 
 HERE = ROOT / "tests" / "browser"
 
