@@ -8,6 +8,7 @@ process of the machine sees them, and they end with it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import shutil
@@ -128,10 +129,11 @@ async def done(*command: str) -> None:
 
 
 def fill(ballast: Path) -> None:
-    """Takes all the room that is left on a disk."""
-    left = shutil.disk_usage(ballast.parent).free
+    """Takes all the room that is left on a disk, while others take some of it as well."""
     with ballast.open("wb") as stream:
-        os.posix_fallocate(stream.fileno(), 0, left)
+        while left := shutil.disk_usage(ballast.parent).free:
+            with contextlib.suppress(OSError):  # somebody was quicker: what is left now is less
+                os.posix_fallocate(stream.fileno(), stream.seek(0, os.SEEK_END), left)
 
 
 async def segments_run_out(scene: Scene, ballast: Path) -> None:

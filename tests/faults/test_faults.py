@@ -41,10 +41,7 @@ ROUNDS = (
     ("F9", "procurement envelope"),
     ("F11", "0"),
     ("F12", "same version"),
-    ("F12", "last money"),
     ("F12", "late commit"),
-    ("F14", "reporting figures"),
-    ("F14", "assets asset_ledger"),
     ("F15", "assets"),
     ("F17", "every"),
 )
