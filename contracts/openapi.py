@@ -210,6 +210,7 @@ def _list(view: ViewOf, words: Words) -> dict[str, Any]:
         "x-sorts": list(view.sorts),
         "x-search": list(view.search),
         "x-many": view.many,
+        "x-public": view.public,
     }  # fmt: skip
 
 

@@ -115,7 +115,10 @@ class Decision:
 
 @dataclass(slots=True, eq=False)
 class ViewOf:
-    """A list and detail page: rows as a pure function of an aggregate's state."""
+    """A list and detail page: rows as a pure function of an aggregate's state.
+
+    `public`: every row of it, with every column, is for anybody to read.
+    """
 
     aggregate: Aggregate
     function: Callable[..., Any]
@@ -126,6 +129,7 @@ class ViewOf:
     filters: tuple[str, ...]
     sorts: tuple[str, ...]
     search: tuple[str, ...]
+    public: bool = False
 
     @property
     def name(self) -> str:
@@ -228,19 +232,20 @@ class Aggregate:
         filters: Sequence[str] = (),
         sorts: Sequence[str] = (),
         search: Sequence[str] = (),
+        public: bool = False,
     ) -> Callable[[F], F]:
         """Declares a list at `path` and a detail at `path/{id}` whose row(s) are
-        `function(state, recorded)`: one row, None, or a mapping key -> row.
+        `function(state, recorded)`: one row, None, or a mapping key -> row. `public`: what it
+        returns is published; people without an account read it, one school at a time, the newest
+        by the first of `sorts` first (`hosting/disclosure.py`). It holds nothing about a person.
         """
 
         def record(function: F) -> F:
             row, many = row_type(function)
-            self.views.append(
-                ViewOf(
-                    self, function, path, row, many, tuple(allow), tuple(filters), tuple(sorts),
-                    tuple(search),
-                )
-            )  # fmt: skip
+            self.views.append(ViewOf(
+                self, function, path, row, many, tuple(allow), tuple(filters), tuple(sorts),
+                tuple(search), public,
+            ))  # fmt: skip
             return function
 
         return record

@@ -26,6 +26,9 @@ from shared.words import SHARED, Word, Words, read
 STATUS = read(SHARED)["statuses"]
 """HTTP status by slug; a decision's refusal is 422."""
 
+AGAIN = {"Retry-After": "2"}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: AGAIN, 503: AGAIN}
+"""What goes with a status: how to sign in, when to come again."""
 
 type Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -83,11 +86,8 @@ def _shown(value: object, words: Words) -> Word:
 
 def response(problem: Problem, words: Words, instance: str = "") -> Response:
     """The HTTP answer of a problem."""
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
-    if problem.status == 503:
-        headers["Retry-After"] = "2"
-    content = msgspec.json.encode(problem.body(words, instance))
-    return Response(content, problem.status, headers, "application/problem+json")
+    content, status = msgspec.json.encode(problem.body(words, instance)), problem.status
+    return Response(content, status, HEADERS.get(status), "application/problem+json")
 
 
 def answering(service: str, words: Words, endpoint: Endpoint, operation: str) -> Endpoint:

@@ -153,6 +153,7 @@ class Catalogue:
             "label": self.words[service].word("views", name)._asdict()[self.lang],
             "path": api, "detail": f"{api}/{{id}}", "history": f"{api}/{{id}}/history",
             "can": f"{api}/{{id}}/can", "many": operation["x-many"],
+            "public": operation["x-public"],
             "roles": operation["x-roles"], "columns": columns, "filters": operation["x-filters"],
             "sorts": operation["x-sorts"], "search": operation["x-search"],
             "title": title or known[1:2], "commands": [],

@@ -1,4 +1,6 @@
-"""What people see of menus: every version, the board of dishes, and what the check found."""
+"""What people see of menus: every version, the board of dishes, what the check found, and what is
+published to parents 食谱公示.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,10 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+
 from services.nutrition.dish import AgeGroup, DishKind
-from services.nutrition.menu import FindingKind, Meal, Menu, MenuStatus, menus
+from services.nutrition.menu import FindingKind, Meal, Menu, MenuStatus, MenuVersion, menus
 from shared.kernel import Recorded, View
 from shared.organisation import READERS, Role
 
@@ -168,3 +172,66 @@ def menu_findings(state: Menu, recorded: Recorded) -> dict[str, MenuFindingRow]:
         if version.status is not MenuStatus.SUPERSEDED
         for place, finding in enumerate(version.findings, 1)
     }
+
+
+class PublishedMeal(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served at one meal of one day."""
+
+    day: date
+    meal: Meal
+    dishes: tuple[str, ...]
+    allergens: tuple[str, ...]
+
+
+class PublishedMenuRow(View):
+    """A version as it was published; one that was superseded says when and why."""
+
+    id: UUID
+    organisation: UUID
+    week: date
+    canteen: str
+    menu_version: int
+    status: MenuStatus
+    published_on: date | None
+    superseded_on: date | None
+    reason: str
+    age_groups: tuple[AgeGroup, ...]
+    meals: tuple[PublishedMeal, ...]
+
+
+@menus.view(
+    "/published-menus", allow=EATERS, filters=("week", "status", "canteen"), sorts=("week",),
+    public=True,
+)  # fmt: skip
+def published_menus(state: Menu, recorded: Recorded) -> dict[str, PublishedMenuRow]:
+    return {
+        f"{version.version:03}": PublishedMenuRow(
+            id=recorded.stream,
+            organisation=recorded.organisation,
+            week=state.week,
+            canteen=state.canteen,
+            menu_version=version.version,
+            status=version.status,
+            published_on=version.published_on,
+            superseded_on=version.superseded_on,
+            reason=version.reason,
+            age_groups=version.age_groups,
+            meals=meals_of(version),
+        )
+        for version in state.versions
+        if version.status is not MenuStatus.DRAFT
+    }
+
+
+def meals_of(version: MenuVersion) -> tuple[PublishedMeal, ...]:
+    """Every meal in its order, each allergen named once."""
+    return tuple(
+        PublishedMeal(
+            day=day.day,
+            meal=meal.meal,
+            dishes=tuple(dish.name for dish in meal.dishes),
+            allergens=tuple(dict.fromkeys(one for dish in meal.dishes for one in dish.allergens)),
+        )
+        for day in version.days
+        for meal in day.meals
+    )

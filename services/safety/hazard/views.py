@@ -1,13 +1,17 @@
-"""The register of hazards 隐患台账."""
+"""The register of hazards 隐患台账, and what is published of them 整改情况公示: how far each
+finding of an inspection is put right.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from enum import StrEnum
 from uuid import UUID
 
 from services.safety.grades import HazardCategory, HazardGrade
 from services.safety.hazard import Hazard, HazardSource, HazardStatus, hazards
 from services.safety.programme import ProgrammeKind
+from shared.fields import business_day
 from shared.kernel import Recorded, View
 from shared.organisation import READERS, Level
 
@@ -96,4 +100,65 @@ def hazard_register(state: Hazard, recorded: Recorded) -> HazardRow:
         after_photos=state.after_photos,
         done=state.done,
         changed_at=recorded.recorded_at,
+    )
+
+
+class Correction(StrEnum):
+    """How far a finding is put right, as people outside are told."""
+
+    UNDER_WAY = "under_way"
+    RECTIFIED = "rectified"
+    VERIFIED = "verified"
+    UNFOUNDED = "unfounded"
+
+
+CORRECTIONS = {
+    HazardStatus.FOUND: Correction.UNDER_WAY,
+    HazardStatus.GRADED: Correction.UNDER_WAY,
+    HazardStatus.ASSIGNED: Correction.UNDER_WAY,
+    HazardStatus.RECTIFIED: Correction.RECTIFIED,
+    HazardStatus.VERIFIED: Correction.VERIFIED,
+    HazardStatus.CLOSED: Correction.VERIFIED,
+    HazardStatus.DISMISSED: Correction.UNFOUNDED,
+}
+
+
+class PublishedCorrectionRow(View):
+    """One finding of an inspection, by its item; neither where it is nor whose work it is."""
+
+    id: UUID
+    organisation: UUID
+    inspection: UUID
+    item: str
+    category: HazardCategory
+    grade: HazardGrade | None
+    status: Correction
+    found_on: date
+    due_on: date
+    rectified_on: date | None
+    verified_on: date | None
+
+
+@hazards.view(
+    "/published-corrections", allow=READERS, filters=("inspection", "status"),
+    sorts=("found_on",), public=True,
+)  # fmt: skip
+def published_corrections(state: Hazard, recorded: Recorded) -> PublishedCorrectionRow | None:
+    if state.inspection is None:
+        return None
+    status = CORRECTIONS[state.status]
+    rectified = state.rectified_at if not state.open else None
+    verified = state.verified_at if status is Correction.VERIFIED else None
+    return PublishedCorrectionRow(
+        id=recorded.stream,
+        organisation=recorded.organisation,
+        inspection=state.inspection,
+        item=state.item or "",
+        category=state.category,
+        grade=state.grade,
+        status=status,
+        found_on=business_day(state.found_at),
+        due_on=business_day(state.due_at),
+        rectified_on=business_day(rectified) if rectified else None,
+        verified_on=business_day(verified) if verified else None,
     )

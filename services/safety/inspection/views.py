@@ -1,4 +1,7 @@
-"""The register of inspections 检查台账, and what they found item by item."""
+"""The register of inspections 检查台账, what they found item by item, and what is published of it
+检查结果公示: the result, never who inspected. Rule: results of inspections at random are public
+(双随机、一公开).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+
 from services.safety.grades import HazardCategory, HazardGrade
 from services.safety.inspection import (
+    FailedItem,
     Inspection,
     InspectionBasis,
     InspectionStatus,
@@ -134,3 +140,67 @@ def inspection_findings(state: Inspection, recorded: Recorded) -> dict[str, Insp
         )
         for failed in state.result.failed_items
     }
+
+
+class PublishedFailing(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that was not met. Place, photos and note stay inside, and so does the text of what
+    concerns security: nobody is to learn here where a school can be entered.
+    """
+
+    code: str
+    text: str
+    category: HazardCategory
+    severity: HazardGrade
+    points_lost: Decimal
+
+
+class PublishedInspectionRow(View):
+    """A result as it was concluded, and whether the school accepts it."""
+
+    id: UUID
+    organisation: UUID
+    programme: str
+    kind: ProgrammeKind
+    planned_on: date
+    status: InspectionStatus
+    score: Decimal
+    full_points: Decimal
+    pass_score: Decimal
+    veto: bool
+    answer: UnitAnswer
+    failed_items: tuple[PublishedFailing, ...]
+
+
+@inspections.view(
+    "/published-inspections", allow=READERS, filters=("status", "kind"), sorts=("planned_on",),
+    search=("programme",), public=True,
+)  # fmt: skip
+def published_inspections(state: Inspection, recorded: Recorded) -> PublishedInspectionRow | None:
+    result = state.result
+    if result is None:
+        return None
+    return PublishedInspectionRow(
+        id=recorded.stream,
+        organisation=recorded.organisation,
+        programme=state.programme,
+        kind=state.kind,
+        planned_on=state.planned_on,
+        status=state.status,
+        score=result.score,
+        full_points=result.full,
+        pass_score=result.pass_score,
+        veto=result.veto,
+        answer=state.answer,
+        failed_items=tuple(map(failing, result.failed_items)),
+    )
+
+
+def failing(item: FailedItem) -> PublishedFailing:
+    """An item as it is published."""
+    return PublishedFailing(
+        code=item.code,
+        text="" if item.category is HazardCategory.SECURITY else item.text,
+        category=item.category,
+        severity=item.severity,
+        points_lost=item.points_lost,
+    )
