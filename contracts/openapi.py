@@ -210,7 +210,6 @@ def _list(view: ViewOf, words: Words) -> dict[str, Any]:
         "x-sorts": list(view.sorts),
         "x-search": list(view.search),
         "x-many": view.many,
-        "x-public": view.public,
     }  # fmt: skip
 
 

@@ -73,8 +73,10 @@ def router(rt: Runtime) -> APIRouter:
                 200: {"content": {"application/json": {"schema": _schema(view)}}},
                 "default": {"x-refusals": slugs},
             },
-            openapi_extra={"security": [], "parameters": _parameters(view)},
-        )
+            openapi_extra={
+                "security": [], "x-public": view.name, "parameters": _parameters(view),
+            },
+        )  # fmt: skip
     return made
 
 

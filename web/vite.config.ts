@@ -4,7 +4,7 @@ import { defineConfig } from "vite"
 import { VitePWA } from "vite-plugin-pwa"
 
 /** The paths that the portal answers itself: never the application, never from a cache. */
-const SERVED = ["/api", "/auth", "/session", "/sessions", "/portal", "/health", "/ready", "/metrics"]
+const SERVED = ["/api", "/auth", "/session", "/sessions", "/portal", "/public", "/go", "/health", "/ready", "/metrics"]
 
 const portal = process.env.HOUQIN_PORTAL ?? "http://127.0.0.1:8000"
 

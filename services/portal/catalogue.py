@@ -36,6 +36,13 @@ class Contracts:
             for operation in operations.values()
             if "x-columns" in operation
         }
+        self.public = {
+            operations["get"]["x-public"]: path
+            for api in self.apis.values()
+            for path, operations in api["paths"].items()
+            if "x-public" in operations.get("get", ())
+        }
+        """Where people without an account read a view."""
 
     def refer(self, service: str, target: str) -> Made:
         """Where to pick what an id points at: in the list of that name by its rows' keys, in the
@@ -153,7 +160,7 @@ class Catalogue:
             "label": self.words[service].word("views", name)._asdict()[self.lang],
             "path": api, "detail": f"{api}/{{id}}", "history": f"{api}/{{id}}/history",
             "can": f"{api}/{{id}}/can", "many": operation["x-many"],
-            "public": operation["x-public"],
+            "public": self.contracts.public.get(name),
             "roles": operation["x-roles"], "columns": columns, "filters": operation["x-filters"],
             "sorts": operation["x-sorts"], "search": operation["x-search"],
             "title": title or known[1:2], "commands": [],

@@ -28,13 +28,17 @@ class Shelf:
         self._whole: dict[str, Made] = {}
         self._sent: dict[tuple[str, frozenset[str], bool], tuple[bytes, str]] = {}
 
+    def whole(self, lang: str) -> Made:
+        """The catalogue in one language, whoever asks; the first takes a while."""
+        if lang not in self._whole:
+            self._whole[lang] = Catalogue(self.contracts, lang).whole()
+        return self._whole[lang]
+
     def sent(self, lang: str, roles: frozenset[str], administrator: bool) -> tuple[bytes, str]:
         """The gzipped JSON for somebody with these roles, and its ETag."""
         key = (lang, roles, administrator)
         if key not in self._sent:
-            if lang not in self._whole:
-                self._whole[lang] = Catalogue(self.contracts, lang).whole()
-            content = msgspec.json.encode(_marked(self._whole[lang], roles, administrator))
+            content = msgspec.json.encode(_marked(self.whole(lang), roles, administrator))
             packed = gzip.compress(content, 6, mtime=0)
             if len(self._sent) >= SETS_MAX:
                 self._sent.clear()

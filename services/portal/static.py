@@ -37,7 +37,9 @@ PACKED = {"br": ".br", "gzip": ".gz"}
 SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 
-RESERVED = frozenset({"api", "auth", "session", "sessions", "portal", "health", "ready", "metrics"})
+RESERVED = frozenset({
+    "api", "auth", "go", "health", "metrics", "portal", "public", "ready", "session", "sessions",
+})  # fmt: skip
 """First parts of paths that belong to the portal itself and never to a page."""
 
 

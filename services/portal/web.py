@@ -21,7 +21,10 @@ from services.portal import shelf, signing_in
 from services.portal.caller import Callers
 from services.portal.hardened import Hardened
 from services.portal.imports import Imports
+from services.portal.labels import Labels
+from services.portal.leaflet import told
 from services.portal.proxy import Gateway
+from services.portal.public import Disclosure
 from services.portal.sessions import Sessions
 from services.portal.settings import Settings
 from services.portal.shelf import Shelf
@@ -57,7 +60,9 @@ def application(settings: Settings) -> Starlette:
     gateway = Gateway(settings, callers)
     imports = Imports(settings, callers, gateway)
     own = SigningIn(settings, callers, gateway)
-    catalogue = partial(shelf.answer, Shelf(gateway.addresses), own)
+    known = Shelf(gateway.addresses)
+    catalogue = partial(shelf.answer, known, own)
+    public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(callers.signer.jwks())
@@ -76,6 +81,10 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/templates/{command}.xlsx", _edge(imports.template, "template")),
             Route("/portal/imports/{command}", _edge(imports.take, "import"), methods=["POST"]),
             Route("/portal/catalogue", _edge(catalogue, "catalogue")),
+            Route("/portal/labels", _edge(told(labels.sheet), "labels")),
+            Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
+            Route("/public/{unit}", _edge(told(public.school), "public")),
+            Route("/public/{unit}/label", _edge(told(public.label), "poster")),
             *signing_in.routes(own, _edge),
             Route("/api/{service}/{rest:path}", _edge(gateway.pass_on, "api"), methods=METHODS),
             Mount("/", Site(settings.web)),
