@@ -33,14 +33,13 @@ KEPT_S = 60
 
 
 class Allowance:
-    """So many answers a second on average, and at most as many at once after a pause."""
+    """So many answers a second on average, and as many at once after a pause of a second."""
 
     def __init__(self, per_s: float) -> None:
-        self.per_s, self.left, self.at = per_s, per_s, time.monotonic()
+        self.per_s, self.left, self.at = per_s, per_s, 0.0
 
-    def take(self) -> None:
-        """One of them; raises the problem `too_many_readers` where none is left."""
-        now = time.monotonic()
+    def take(self, now: float) -> None:
+        """One of them, at a moment in seconds; raises `too_many_readers` where none is left."""
         self.left = min(self.per_s, self.left + (now - self.at) * self.per_s)
         self.at = now
         if self.left < 1:
@@ -102,7 +101,7 @@ def _parameters(view: ViewOf) -> list[dict[str, Any]]:
 
 async def _page(rt: Runtime, view: ViewOf, allowance: Allowance, request: Request) -> Response:
     """The newest rows of one school, by the first of the view's sorts."""
-    allowance.take()
+    allowance.take(time.monotonic())
     unit = _school(rt, request.query_params.get("unit", ""))
     async with views.reading(rt.pool, str(unit.id)) as connection:
         items, following = await views.page(connection, view, _query(view, request))

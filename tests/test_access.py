@@ -361,22 +361,26 @@ async def test_every_other_route_wants_a_token(asking: Asking) -> None:
         for page in ("/docs", "/redoc", "/docs/oauth2-redirect", "/static-offline-docs")
     }
     guarded = {(f"{base}/batch", "POST")}
-    own = {(path, "GET") for path in own_routes(asking.service)}
-    assert others - public == guarded | own, "the table has exactly the routes that there are"
-    for path, method in sorted(guarded | own):
+    own = {(path, "GET"): at for path, (at, _) in own_routes(asking.service).items()}
+    assert others - public == guarded | own.keys(), "the table has exactly the routes there are"
+    for path, method in sorted(guarded | own.keys()):
         status, _ = await asking.status("", method, filled(path, asking), b"{}")
-        assert status == 401, path
+        assert status == (200 if own.get((path, method)) == "public" else 401), path
 
 
 def filled(path: str, asking: Asking) -> str:
     """A path with something in it, and what a figure or a proof is asked for."""
+    if path.startswith(f"{asking.base}/public/"):
+        return f"{path}?unit={SCHOOL}"
     path = path.replace("{measure}", "assets.repairs_done")
     wanted = f"unit={SCHOOL}&period=2026-09&measures=assets.repairs_done&event={asking.event}"
     return f"{path}?{wanted}"
 
 
 async def test_a_services_own_routes(asking: Asking) -> None:
-    """`unit`: the place that is asked about counts; `any`: a post anywhere; `all`: who signs in."""
+    """`unit`: the place that is asked about counts; `any`: a post anywhere; `all`: who signs in;
+    `public`: everybody.
+    """
     wrong: list[str] = []
     for path, (at, allowed) in own_routes(asking.service).items():
         full = filled(path, asking)
@@ -386,6 +390,23 @@ async def test_a_services_own_routes(asking: Asking) -> None:
             may = role in allowed and (at != "unit" or place in ABOVE)
             if status != (200 if may else 403):
                 wrong.append(f"{path} by {role} at {place}: {status}")
-        if unknown[0] != (200 if at == "all" else 403):
+        if unknown[0] != (200 if at in {"all", "public"} else 403):
             wrong.append(f"{path} without post: {unknown[0]}")
     assert wrong == []
+
+
+async def test_what_is_public_is_read_one_school_at_a_time(asking: Asking) -> None:
+    """Whoever has no account sees what one school publishes, and of a county nothing at all."""
+    for view in asking.service.views():
+        if not view.public:
+            continue
+        path = f"{asking.base}/public{view.path}"
+        rows = await asking.pool.fetch(
+            f"select stream, key from view_{view.name} where organisation = $1", SCHOOL
+        )
+        status, answer = await asking.status("", "GET", f"{path}?unit={SCHOOL}&limit=50")
+        assert (status, answer["unit"]["id"]) == (200, str(SCHOOL))
+        shown = {(item["id"], item.get("key", "")) for item in answer["items"]}
+        assert shown == {(str(row["stream"]), row["key"]) for row in rows}
+        for unit in (UNITS["county"], uuid4(), "", "nowhere"):
+            assert (await asking.status("", "GET", f"{path}?unit={unit}"))[0] == 404, unit

@@ -24,11 +24,12 @@ from contracts.openapi import COMMON
 from contracts.schemas import command_schemas
 from sealing.cipher import DataKey, new_secret
 from sealing.record import kept, sealed
-from shared.kernel import Aggregate, Decision, Event, Recorded, Service
+from shared.fields import Subject
+from shared.kernel import Aggregate, Decision, Event, Recorded, Service, ViewOf
 from shared.personal import carries, is_personal, marked, marks_of
 from shared.problems import STATUS
 from shared.rules import decode, shipped
-from shared.signature import hints_of, members
+from shared.signature import hints_of, members, without_none
 from shared.views import columns
 from shared.words import words_of
 from tests.services import AGGREGATES, DECISIONS, SERVICES
@@ -131,6 +132,51 @@ def test_every_aggregate_is_seen_in_a_list(case: tuple[Service, Aggregate]) -> N
             assert column in columns(view), f"{view.name}: {column}"
             assert column not in marks_of(view.row), f"{view.name}: {column} is sealed"
         assert view.allow, view.name
+
+
+def mentions(hint: Any, wanted: object) -> bool:
+    """Whether a type is made with an alias."""
+    inner = (*getattr(hint, "__args__", ()), *filter(None, [getattr(hint, "__value__", None)]))
+    return hint is wanted or any(mentions(one, wanted) for one in inner)
+
+
+PERSONS = {
+    name
+    for _, decision in DECISIONS
+    for name, hint in hints_of(decision.command).items()
+    if mentions(hint, Subject)
+}
+"""Under these names somebody is named anywhere on the platform."""
+
+INSIDE = re.compile(r".*_by|actor|signed|photos|.*_photos|signature|note|place")
+"""Names of what stays inside: who did it, and what may show or tell who or where."""
+
+PUBLIC = [
+    (service, view) for service in SERVICES for view in service.views() if view.public
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PUBLIC, ids=name_of)
+def test_what_is_public_tells_nothing_of_anybody(case: tuple[Service, ViewOf]) -> None:
+    view = case[1]
+    assert not carries(view.row)
+    rows = [one for one in (view.row, *_within(view.row)) if issubclass(one, msgspec.Struct)]
+    names = {name for row in rows for name in hints_of(row)}
+    assert names & PERSONS == set()
+    assert [name for name in names if INSIDE.fullmatch(name)] == []
+    newest = hints_of(view.row)[view.sorts[0]]
+    assert without_none(newest) is newest, "a row without it would never be shown"
+    assert view is not view.aggregate.views[0], "what a command answers is for those inside"
+
+
+def _within(owner: type[Any]) -> set[type[Any]]:
+    found = set().union(*(_classes(hint) for hint in hints_of(owner).values()))
+    return found.union(*(_within(one) for one in found if issubclass(one, msgspec.Struct)))
+
+
+def test_the_names_of_persons_are_known() -> None:
+    assert {"inspectors", "rectifier", "person"} <= PERSONS
+    assert len(PUBLIC) >= 3
 
 
 PLANTED = "张三-13800000000"

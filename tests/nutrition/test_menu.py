@@ -50,7 +50,12 @@ from services.nutrition.menu.publication import (
     draft_dishes,
     weeks_before,
 )  # fmt: skip
-from services.nutrition.menu.views import menu_board, menu_findings, menu_versions
+from services.nutrition.menu.views import (
+    menu_board,
+    menu_findings,
+    menu_versions,
+    published_menus,
+)
 from shared.kernel import Recorded
 from shared.testing import SCHOOL, STREAM, Result, by, given
 
@@ -525,3 +530,20 @@ def test_findings_are_listed_and_counted() -> None:
     assert [(one.finding, one.blocking) for one in rows.values()] == [
         (FindingKind.TOO_FEW, True), (FindingKind.REPEATED, False),
     ]  # fmt: skip
+
+
+def test_parents_read_what_was_published_and_why_it_was_superseded() -> None:
+    drafted = given(menus, DRAFTED).state
+    assert published_menus(drafted, RECORDED) == {}
+    changed = MenuChanged(**OF, age_groups=AGES, days=(menu_day(1, RICE),), version=3)
+    second = publication(2, OTHER_MONDAY)
+    state = given(menus, DRAFTED, PUBLISHED, SUPERSEDED, second, changed).state
+    rows = published_menus(state, RECORDED)
+    assert {key: row.status for key, row in rows.items()} == {
+        "001": MenuStatus.SUPERSEDED, "002": MenuStatus.PUBLISHED,
+    }  # fmt: skip
+    assert rows["001"].reason and rows["001"].superseded_on and not rows["002"].reason
+    (lunch,) = rows["002"].meals
+    assert (lunch.day, lunch.meal) == (WEEK, Meal.LUNCH)
+    assert lunch.dishes == ("红烧肉", "清蒸鱼", "炒青菜", "炒黄瓜", "紫菜汤", "米饭")
+    assert lunch.allergens == ("fish",)

@@ -1,10 +1,11 @@
 """Hazards: found, graded, assigned, put right with a new photo, judged by another, closed."""
 
 from copy import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from services.safety.grades import HazardCategory, HazardGrade
@@ -43,7 +44,7 @@ from services.safety.hazard.report import (
     open_for_failed_inspection,
     open_for_passed_inspection,
 )
-from services.safety.hazard.views import hazard_register
+from services.safety.hazard.views import Correction, hazard_register, published_corrections
 from services.safety.inspection import (
     FailedItem,
     InspectionBasis,
@@ -580,3 +581,26 @@ def test_the_register_shows_lateness_and_whether_it_was_on_time() -> None:
     assert (late.overdue, late.alarm_level, late.on_time) == (True, Level.SCHOOL, None)
     row = hazard_register(given(hazards, FOUND, GRADED, ASSIGNED, RECTIFIED).state, recorded)
     assert (row.overdue, row.on_time, row.rectified_at) == (False, True, TUESDAY)
+
+
+def test_a_correction_is_published_by_its_steps_and_nothing_but_what_an_inspection_found() -> None:
+    recorded = Recorded(
+        id=UUID(int=9), stream=STREAM, version=4, organisation=SCHOOL, actor="wang",
+        occurred_at=TUESDAY, recorded_at=TUESDAY,
+    )  # fmt: skip
+    assert published_corrections(given(hazards, FOUND).state, recorded) is None
+    found = replace(FOUND, inspection=UUID(int=5), item="B")
+    steps = (GRADED, ASSIGNED, RECTIFIED, VERIFIED)
+    rows = [
+        published_corrections(given(hazards, found, *steps[:count]).state, recorded)
+        for count in range(len(steps) + 1)
+    ]
+    assert [row.status for row in rows if row] == [
+        Correction.UNDER_WAY, Correction.UNDER_WAY, Correction.UNDER_WAY, Correction.RECTIFIED,
+        Correction.VERIFIED,
+    ]  # fmt: skip
+    last = rows[-1]
+    assert last is not None and last.item == "B"
+    assert last.rectified_on == last.verified_on == date(2026, 9, 8)
+    assert rows[2] is not None and rows[2].rectified_on is None
+    assert not {"wang", "officer", "北校区操场"} & set(map(str, msgspec.structs.astuple(last)))

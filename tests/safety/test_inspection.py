@@ -54,7 +54,11 @@ from services.safety.inspection.schedule import (
     SetInspection,
 )
 from services.safety.inspection.score import ItemJudged
-from services.safety.inspection.views import inspection_findings, inspection_register
+from services.safety.inspection.views import (
+    inspection_findings,
+    inspection_register,
+    published_inspections,
+)
 from services.safety.programme import InspectionPolicy, ProgrammeKind
 from shared.kernel import By, Recorded, Send
 from shared.organisation import HeldPost, Level, Role
@@ -474,3 +478,24 @@ def test_the_registers_show_results_and_findings() -> None:
     assert row.score == Decimal(70)
     findings = inspection_findings(done.state, recorded)
     assert {code: one.points_lost for code, one in findings.items()} == {"B": Decimal(30)}
+
+
+def test_a_result_is_published_without_who_inspected_and_without_a_way_in() -> None:
+    recorded = Recorded(
+        id=STREAM, stream=STREAM, version=3, organisation=SCHOOL, actor="zhao",
+        occurred_at=OFFICER.at, recorded_at=OFFICER.now,
+    )  # fmt: skip
+    assert published_inspections(given(inspections, SCHEDULED).state, recorded) is None
+    items = (*ITEMS, item("E", 10, category=HazardCategory.SECURITY))
+    command = ConcludeInspection(results=(met("A"), failed("B"), met("C"), failed("E")))
+    events = given(inspections, SCHEDULED).when(
+        command, by=zhao(), checklist=checklist_of(ProgrammeKind.RANDOM, items)
+    ).outcome()  # fmt: skip
+    done = given(inspections, SCHEDULED, *[e for e in events if not isinstance(e, Send)]).state
+    row = published_inspections(done, recorded)
+    assert row is not None
+    assert (row.status, row.score, row.answer) == (
+        InspectionStatus.FAILED, Decimal(70), UnitAnswer.NONE,
+    )  # fmt: skip
+    assert [(one.code, one.text) for one in row.failed_items] == [("B", "项目B"), ("E", "")]
+    assert "zhao" not in str(row) and "不到位" not in str(row)
