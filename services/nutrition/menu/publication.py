@@ -131,7 +131,9 @@ def corrected_dishes(command: SupersedeMenu, state: Menu, by: By) -> tuple[UUID,
 
 
 class SupersedeMenu(Command):
-    """A new version in place of the published one: `days`, or else the draft prepared for it."""
+    """A new version in place of the published one: `days`, or else the draft prepared for it.
+    `reason` is published with the old one.
+    """
 
     reason: Reason
     days: DaysPlanned | None = None
