@@ -63,7 +63,9 @@ class Labels:
         view = _view(whole, request.query_params.get("view", ""))
         named = filter(None, request.query_params.get("ids", "").split(","))
         ids = list(dict.fromkeys(uuid_of(one, "ids") for one in named))
-        if not 0 < len(ids) <= LABELS_MAX:
+        if not ids:
+            raise Problem("filter_malformed", field="ids")
+        if len(ids) > LABELS_MAX:
             raise Problem("too_many_commands", field="ids", count_max=LABELS_MAX)
         gate = asyncio.Semaphore(AT_ONCE)
         rows = await asyncio.gather(*(self._row(gate, request, view, one) for one in ids))
@@ -100,12 +102,12 @@ class Labels:
             try:
                 await answer.aread()
             except httpx.TransportError as error:
-                raise Problem("service_away") from error
+                raise Problem("page_away") from error
             finally:
                 await answer.aclose()
         if answer.status_code != 200:
             slugs = {401: "signed_out", 403: "no_post", 404: "not_found"}
-            raise Problem(slugs.get(answer.status_code, "service_away"))
+            raise Problem(slugs.get(answer.status_code, "page_away"))
         row: Row = msgspec.json.decode(answer.content)
         return row["items"][0] if view["many"] else row
 

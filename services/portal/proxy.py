@@ -89,7 +89,8 @@ class Gateway:
         type, where it is not the one that came.
         """
         headers = {name: request.headers[name] for name in ASKED if name in request.headers}
-        headers["authorization"] = await self.callers.authorization(request)
+        if not path.startswith(f"/{service}/public/"):
+            headers["authorization"] = await self.callers.authorization(request)
         if kind:
             headers["content-type"] = kind
         trace = observe.traceparent()

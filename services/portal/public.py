@@ -31,7 +31,9 @@ ROWS, ROWS_MAX = 4, 50
 """Of each view on a school's first page; of a page that shows more, and of what belongs to rows."""
 
 PARTS_MAX = 500
-KEPT_S, KEPT_MAX = 60, 1_000
+KEPT_S, KEPT_MAX = 60, 500
+"""First pages are kept, so many at most; later ones are made for whoever asks."""
+
 NAMED = re.compile(r"[\w.-]{1,64}")
 
 type Row = dict[str, Any]
@@ -75,7 +77,8 @@ class Disclosure:
             text, lasting = await self._made(*asked)
             if not lasting:
                 return leaflet.answer(text, STYLE, **{"Cache-Control": "no-store"})
-            self._keep(asked, text)
+            if not asked[-1]:
+                self._keep(asked, text)
         tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
         headers = {"ETag": tag, "Cache-Control": f"public, max-age={KEPT_S}"}
         if tag in request.headers.get("if-none-match", ""):
@@ -89,7 +92,7 @@ class Disclosure:
         found = await asyncio.gather(*(self._rows(view, unit, limit="1") for view in views))
         rows = next(filter(None, found), None)
         if rows is None:
-            raise Problem("service_away")
+            raise Problem("page_away")
         text = Reader(lang).poster(rows.unit.name, f"{self.origin}/public/{rows.unit.code}")
         headers = {"Cache-Control": f"public, max-age={KEPT_S}"}
         return leaflet.answer(text, STYLE, **headers)
@@ -105,7 +108,7 @@ class Disclosure:
         return [view for view in whole["views"].values() if view["public"]]
 
     async def _made(self, unit: str, lang: str, only: str, cursor: str) -> tuple[str, bool]:
-        """The page, and whether it is whole; raises `not_found` and `service_away`."""
+        """The page, and whether it is whole; raises `not_found` and `page_away`."""
         views = await self._views(lang)
         owners = {view["name"]: owner_of(view, views) for view in views}
         heads = [v for v in views if owners[v["name"]] is None and only in {"", v["name"]}]
@@ -115,7 +118,7 @@ class Disclosure:
         found = await asyncio.gather(*(self._rows(view, unit, **asked) for view in heads))
         known = next(filter(None, found), None)
         if known is None:
-            raise Problem("service_away")
+            raise Problem("page_away")
         parts = [(view, owner) for view in views if (owner := owners[view["name"]])]
         sections = [
             await self._section(

@@ -58,6 +58,9 @@ async def test_a_parent_reads_the_page_and_whoever_works_there_prints_labels(
     assert english.status_code == 200 and "Being put right" in english.text
     for nowhere in (COUNTY, "nowhere", "a%2Fb"):
         assert (await browser.get(f"/public/{nowhere}")).status_code == 404, nowhere
+    told = await browser.get(f"/api/safety/public/published-inspections?unit={SCHOOL}")
+    assert inspection in {row["id"] for row in told.json()["items"]}
+    assert (await browser.get(f"/api/safety/inspections?unit={SCHOOL}")).status_code == 401
     gate = await browser.get(f"/public/{SCHOOL}/label")
     assert f"{browser.base_url}/public/{SCHOOL}".replace("//public", "/public") in gate.text
 
