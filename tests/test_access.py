@@ -149,7 +149,7 @@ async def asking(
     database = parts.dsn.format(await make_database(parts, template))
     config = Settings(
         database=database, kafka=parts.kafka, posts_age_s_max=3600, issuer=ISSUER,
-        audience=AUDIENCE, jwks_url=provider.url,
+        audience=AUDIENCE, jwks_url=provider.url, public_reads_per_s=10_000,
     )  # fmt: skip
     observe.configure(service.name, 0.0, "ERROR")
     async with AsyncExitStack() as stack:
