@@ -24,6 +24,9 @@ type Row = Mapping[str, Any]
 HIDDEN = {"id", "ref", "file"}
 """Kinds of columns that tell people nothing."""
 
+DAY = ' class="day"'
+"""A day stays in one line."""
+
 STYLE = """
 :root{color-scheme:light dark;--ink:#1d2733;--soft:#52606d;--line:#d5dde3;--brand:#0b6b53}
 body{font:16px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif;margin:0;color:var(--ink);
@@ -38,7 +41,7 @@ color:var(--brand)}[data-status=superseded] .status,[data-status=failed] .status
 gap:.15rem 1rem;margin:.6rem 0}dt,caption,.soft{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere
 }.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;margin:.6rem 0 0}caption{
 text-align:start;padding:.3rem 0}th,td{text-align:start;vertical-align:top;padding:.35rem .6rem
-.35rem 0;border-top:1px solid var(--line)}th{font-weight:600;white-space:nowrap}
+.35rem 0;border-top:1px solid var(--line)}th{font-weight:600}th,.day{white-space:nowrap}
 :focus-visible{outline:3px solid #b35c00;outline-offset:2px}
 .poster{text-align:center}.poster .code svg{width:min(90vw,120mm);height:auto;background:#fff}
 .poster h1{font-size:2rem}
@@ -178,10 +181,11 @@ class Reader:
         if not shown:
             return ""
         head = "".join(f'<th scope="col">{escape(field["label"])}</th>' for field, _ in shown)
-        lines = zip(*(texts for _, texts in shown), strict=True)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in line)}</tr>" for line in lines
-        )
+        cells = [
+            [f"<td{DAY if field['kind'] == 'date' else ''}>{escape(text)}</td>" for text in texts]
+            for field, texts in shown
+        ]
+        body = "".join(f"<tr>{''.join(line)}</tr>" for line in zip(*cells, strict=True))
         caption = escape(label)
         return (
             f'<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table>'
