@@ -20,8 +20,9 @@ from pathlib import Path
 import asyncpg
 import msgspec
 
+from shared.clock import this_moment
 from shared.locks import Lock
-from shared.store import Connection
+from shared.store import Connection, month_of
 
 type Pool = asyncpg.Pool[asyncpg.Record]
 
@@ -32,6 +33,10 @@ PAGES = 1_000
 
 GZIP = 31
 """zlib's window size that stands for the gzip format."""
+
+
+# A rebuild that was stopped knows what it has folded by where it then was.
+_BEGIN_ANEW = "delete from rebuild"
 
 
 class Wrong(Exception):  # noqa: N818 - says what it is
@@ -122,7 +127,7 @@ async def export(connection: Connection, table: str, month: date, folder: Path) 
     made = Manifest(
         table=table, month=month, columns=columns, rows=int(told.split()[-1]),
         bytes=fresh.stat().st_size, sha256=_sha256(fresh), content_sha256=content.hexdigest(),
-        file=str(target.resolve()), made_at=datetime.now(UTC),
+        file=str(target.resolve()), made_at=this_moment(),
     )  # fmt: skip
     fresh.replace(target)
     note = target.with_suffix(".json.new")
@@ -245,10 +250,12 @@ async def detach(pool: Pool, month: date, folder: Path) -> Manifest:
     table = f"archive_{month:%Y%m}"
     if month not in await months(pool, "archive"):
         raise Wrong(f"没有这个月 · no such month: {month:%Y-%m}")
-    if month >= datetime.now(UTC).date().replace(day=1):
+    if month >= month_of(this_moment().date()):
         raise Wrong(f"这个月还没结束 · the month has not ended: {month:%Y-%m}")
     async with pool.acquire() as connection, connection.transaction():
         await _alone(connection)
+        # Reading a large file back takes longer than servers let a transaction be idle.
+        await connection.execute("set local idle_in_transaction_session_timeout = 0")
         if await connection.fetchval("select true from detached_month where month = $1", month):
             raise Wrong(f"已经取出 · is in a file already: {month:%Y-%m}")
         await connection.execute(f"lock table {table} in exclusive mode")
@@ -267,6 +274,7 @@ async def detach(pool: Pool, month: date, folder: Path) -> Manifest:
             month, days[0], days[1], msgspec.json.encode(made).decode(),
         )  # fmt: skip
         await connection.execute(f"truncate {table}")
+        await connection.execute(_BEGIN_ANEW)
     return made
 
 
@@ -284,6 +292,7 @@ async def attach(pool: Pool, manifest: Manifest) -> int:
             raise Wrong(f"这个月没有取出 · the month is not in a file: {manifest.month:%Y-%m}")
         if msgspec.json.decode(known, type=Manifest).content_sha256 != manifest.content_sha256:
             raise Wrong("不是取出的那个文件 · not the file that was taken out")
+        await connection.execute(_BEGIN_ANEW)
         async with loaded(pool, manifest) as table:
             pages = await pool.fetchval(f"select pg_relation_size('{table}') / 8192")
             for page in range(0, pages, PAGES):

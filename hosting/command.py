@@ -22,6 +22,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from evidence.note import Signer
 from hosting import after_restore, operate, parked
 from hosting.application import application
+from hosting.collector import collect_seldom
 from hosting.compose import RoleName, running
 from hosting.export_log import export
 from shared import observe
@@ -97,6 +98,7 @@ def main(
 
 def _run(service: Service, role: RoleName) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    collect_seldom()
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(serve(service, role))
 

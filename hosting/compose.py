@@ -176,14 +176,14 @@ async def fire(rt: Runtime, stream: UUID, name: str) -> bool:
 
 
 def _every(rt: Runtime, seconds: float, work: Callable[[], Awaitable[None]], failed: str) -> None:
-    """Does something for as long as the process runs, also where the database is away at times."""
+    """Does something for as long as the process runs, whatever it meets."""
 
     async def keep() -> None:
         while True:
             try:
                 await work()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                observe.log.warning(failed)
+            except Exception as error:  # noqa: BLE001 - nothing may end it for good
+                observe.log.warning(failed, error=repr(error))
             await asyncio.sleep(seconds)
 
     rt.background.append(asyncio.create_task(keep(), name=failed))

@@ -24,6 +24,7 @@ async def export(connection: Connection, path: Path) -> int:
     else: it holds what every event says.
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)  # also one that was there before
     async with connection.transaction(isolation="repeatable_read"):
         keys = await proof_store.keys_of(connection)
         size = (await proof_store.tree_of(connection)).size

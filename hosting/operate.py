@@ -16,6 +16,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from hosting import archive
 from hosting.archive import Pool, Wrong
+from hosting.collector import collect_seldom
 from hosting.compose import vault_of
 from hosting.progress import Progress
 from hosting.rebuild import Compared, ViewRebuild, hexadecimal
@@ -107,6 +108,7 @@ def add(commands: Commands, service: Service, more: Mapping[str, Made], *, detac
 
 def run(task: Callable[[Any], Coroutine[Any, Any, int]], given: argparse.Namespace) -> int:
     """Runs an operator's command; its exit status."""
+    collect_seldom()
     try:
         with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
             return runner.run(task(given))

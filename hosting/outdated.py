@@ -26,6 +26,12 @@ select o.stream from view_outdated o join view_shape s on s.name = o.name and s.
 where o.name = $1 limit $3
 """
 
+# None, where a rebuild has made the list another release's meanwhile.
+_TAKE = """
+delete from view_outdated o using view_shape s
+where o.name = $1 and s.name = o.name and s.shape = $2 and o.stream = any($3) returning o.stream
+"""
+
 # In the order in which appends lock them.
 _HOLD = "select from head where stream = any($1) order by stream for update"
 
@@ -47,10 +53,12 @@ async def _marked(pool: asyncpg.Pool[asyncpg.Record], view: ViewOf) -> list[UUID
 async def _refold(
     connection: Connection, view: ViewOf, streams: Sequence[UUID], vault: Vault | None
 ) -> None:
-    """Nobody moves these streams meanwhile, so that no older row replaces a newer one."""
+    """Nobody moves these streams meanwhile, so that no older row replaces a newer one; and the list
+    stays this release's: its table comes first, as it does in appends.
+    """
+    await connection.execute(f"lock table {views.table_of(view)} in row exclusive mode")
     await connection.execute(_HOLD, streams)
-    await connection.execute(
-        "delete from view_outdated where name = $1 and stream = any($2)", view.name, streams
-    )
-    folded = await fold(connection, {view.aggregate.name: view.aggregate}, streams, vault)
+    taken = await connection.fetch(_TAKE, view.name, views.shape(view), streams)
+    ids = [row[0] for row in taken]
+    folded = await fold(connection, {view.aggregate.name: view.aggregate}, ids, vault)
     await view_tables.write(connection, view, list(folded.values()))

@@ -21,6 +21,7 @@ from uuid import UUID
 import asyncpg
 
 from hosting import view_tables
+from hosting.archive import Wrong
 from hosting.progress import Progress
 from sealing.vault import Vault
 from shared import observe, views
@@ -131,6 +132,8 @@ async def prepare(pool: Pool, wanted: Sequence[ViewOf], vault: Vault | None = No
     """Makes every view's table be of today's shape. One that has changed is built anew before this
     process answers; those that run the code before go on reading and writing the table before.
     """
+    if not await _others(pool, wanted):
+        return  # an operator's rebuild may take hours: nobody's start waits for it without need
     async with alone(pool):
         if await pool.fetchval("select not exists (select from view_shape)"):
             # Nobody has ever run here.
@@ -138,10 +141,14 @@ async def prepare(pool: Pool, wanted: Sequence[ViewOf], vault: Vault | None = No
                 for view in wanted:
                     await view_tables.create(connection, view, views.table_of(view))
                     await _of_shape(connection, view)
-        known = dict(await pool.fetch("select name, shape from view_shape"))
-        for view in wanted:
-            if known.get(view.name) != views.shape(view):
-                await ViewRebuild(view, pool, Progress(view.name), vault).build()
+        for view in await _others(pool, wanted):
+            await ViewRebuild(view, pool, Progress(view.name), vault).build()
+
+
+async def _others(pool: Pool, wanted: Sequence[ViewOf]) -> list[ViewOf]:
+    """The views whose tables are not there, or of another shape."""
+    known = dict(await pool.fetch("select name, shape from view_shape"))
+    return [view for view in wanted if known.get(view.name) != views.shape(view)]
 
 
 async def _of_shape(connection: Connection, view: ViewOf) -> None:
@@ -305,4 +312,7 @@ class ViewRebuild:
             )
             await _of_shape(connection, self.view)
             await connection.execute("delete from view_outdated where name = $1", self.view.name)
-            await connection.execute("delete from view_rebuild where name = $1", self.view.name)
+            if not await connection.fetchval(
+                "delete from view_rebuild where name = $1 returning true", self.view.name
+            ):
+                raise Wrong("日志已恢复，请重新运行 · the log was restored meanwhile: run it again")

@@ -133,6 +133,8 @@ async def begin_epoch(connection: Connection) -> int:
         "insert into log_epoch (epoch) select max(epoch) + 1 from log_epoch returning epoch"
     )
     await connection.execute(f"alter table event alter column epoch set default {epoch:d}")
+    # A list that was half built anew does not know what has come back at its old place.
+    await connection.execute("delete from view_rebuild")
     return int(epoch)
 
 

@@ -19,7 +19,7 @@ CHUNK = 2_000
 
 _ARCHIVED = """
 select month, epoch, tx, seq, id, stream, version, type, data, organisation, actor, occurred_at,
-       recorded_at, correlation, causation, null
+       recorded_at, correlation, causation, trace
 from archive where source = $1 and (epoch, tx, seq) > ($2, $3, $4) order by epoch, tx, seq
 """
 

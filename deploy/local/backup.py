@@ -276,6 +276,7 @@ def table(bases: Sequence[Base]) -> str:
 async def export(postgres: Postgres, service: str, file: Path, say: Say) -> None:
     """One service's database in a portable form; put elsewhere, its log begins a new epoch."""
     say(f"导出 exporting {service}")
+    _make_private(file)
     await client(
         postgres,
         "pg_dump",
@@ -287,6 +288,12 @@ async def export(postgres: Postgres, service: str, file: Path, say: Say) -> None
         service,
         say=say,
     )
+
+
+def _make_private(file: Path) -> None:
+    """For its owner's eyes, before anything is in it: it holds whatever the service knows."""
+    file.touch()
+    file.chmod(0o600)
 
 
 async def run(options: argparse.Namespace) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from shared import asked
+from shared.clock import this_moment
 from shared.directory import Directory
 from shared.directory_events import Post
 from shared.fields import business_day
@@ -32,7 +32,7 @@ def router(rt: Runtime) -> APIRouter:
         id_ = None if unit is None else asked.uuid_of(unit, "unit", "filter_malformed")
         shown = await about(rt.directory, rt.words, person)
         place = None if id_ is None else rt.directory.unit(id_)
-        today = business_day(datetime.now(UTC))
+        today = business_day(this_moment())
         may = place is not None and rt.directory.held(person, place, today)
         shown["unit"] = _unit(place) if place is not None and may else None
         return Response(msgspec.json.encode(shown), 200, None, "application/json")
@@ -48,7 +48,7 @@ async def about(directory: Directory, words: Words, person: str) -> dict[str, An
     """A person's posts of today, and the units that they may work for, the highest first: an
     administrator of the platform for every root.
     """
-    today = business_day(datetime.now(UTC))
+    today = business_day(this_moment())
     held = [post for post in await directory.posts_of(person) if post.holds_on(today)]
     administrator = person in directory.administrators
     found = directory.roots() if administrator else [directory.unit(post.unit) for post in held]

@@ -20,6 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from services.portal.settings import Settings
+from shared.clock import since_1970
 from shared.problems import Problem
 
 ALGORITHMS = ["RS256", "PS256", "ES256"]
@@ -150,6 +151,7 @@ class Provider:
         """The id token's claims (Core §3.1.3.7)."""
         own, issuer = self.settings.client_id, (await self.about())["issuer"]
         registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(since_1970()),
             leeway=LEEWAY_S,
             iss={"essential": True, "value": issuer},
             aud={"essential": True, "value": own},

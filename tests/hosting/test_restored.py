@@ -19,6 +19,7 @@ from hosting.application import application
 from hosting.compose import SameServer, prepare_database, running
 from hosting.migrations import migrate
 from hosting.restored import Taken, Torn, settle, take_back
+from services.reporting.figures.fold import ARCHIVE
 from shared.config import Settings
 from shared.consumer import Consumer
 from shared.decide import SYSTEM, Request, Step
@@ -232,7 +233,7 @@ async def archived(source: Pool, reporting: Pool) -> None:
     rows = await source.fetch(
         "select month, 'tally', epoch, tx::text::bigint, seq, id, stream, version, type,"
         " organisation, actor, occurred_at, recorded_at, occurred_at::date, correlation, causation,"
-        " data from event"
+        " data, trace from event"
     )
     async with reporting.acquire() as connection:
         for (month,) in {(row["month"],) for row in rows}:
@@ -240,8 +241,10 @@ async def archived(source: Pool, reporting: Pool) -> None:
                 f"create table archive_{month:%Y%m} partition of archive"
                 f" for values from ('{month}') to ('{month + timedelta(days=31)}')"
             )
-    marks = ", ".join(f"${n}" for n in range(1, 18))
-    await reporting.executemany(f"insert into archive values ({marks})", rows)
+    marks = ", ".join(f"${n}" for n in range(1, 1 + len(ARCHIVE)))
+    await reporting.executemany(
+        f"insert into archive ({', '.join(ARCHIVE)}) values ({marks})", rows
+    )
 
 
 async def test_a_log_that_went_another_way_stays_closed_until_what_it_lost_is_void(

@@ -13,9 +13,10 @@ import asyncpg
 import pytest
 
 from hosting import archive
+from hosting.rebuild import alone
 from services.reporting.figures import rebuild as rebuilding
-from services.reporting.figures.keep import Keeper
-from services.reporting.figures.rebuild import Rebuild
+from services.reporting.figures.keep import COPY_FROM, Keeper
+from services.reporting.figures.rebuild import Rebuild, refold
 from services.reporting.figures.roll import Roller
 from services.reporting.measures import measures
 from tests.reporting.events import (
@@ -213,6 +214,59 @@ async def test_a_month_in_a_file_is_folded_and_comes_back(
     assert await archive.detached(base) == []
     assert (await rebuild(base).run()).same
     assert await kept(base) == await counted(base)
+
+
+async def test_a_month_that_goes_or_comes_while_a_rebuild_is_stopped_counts_once(
+    base: Pool, keeper: Keeper, small_chunks: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await take(keeper, [repair(ONE, at=MARCH, recorded_at=MARCH) for _ in range(120)])
+    figures, whole = await kept(base), Rebuild._add
+
+    async def stop(self: Rebuild, run: rebuilding.Run, rows: list[object]) -> rebuilding.Run:
+        if run.folded:
+            raise asyncio.CancelledError
+        return await whole(self, run, rows)
+
+    async def stopped() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Rebuild, "_add", stop)
+            with pytest.raises(asyncio.CancelledError):
+                await rebuild(base).run()
+
+    await stopped()
+    made = await archive.detach(base, date(2026, 3, 1), tmp_path)
+    assert (await rebuild(base).run()).same
+    await stopped()
+    await archive.attach(base, made)
+    assert (await rebuild(base).run()).same
+    assert await kept(base) == figures
+
+
+async def test_a_file_of_another_server_is_folded_whole(
+    base: Pool, keeper: Keeper, tmp_path: Path
+) -> None:
+    """Its transactions were counted otherwise: it may have been further than this one is."""
+    await take(keeper, [repair(ONE, at=MARCH, recorded_at=MARCH) for _ in range(3)])
+    await base.execute("update archive set kept = 1::bigint << 60")
+    await archive.detach(base, date(2026, 3, 1), tmp_path)
+    assert (await rebuild(base).run()).same
+    assert await kept(base)
+
+
+async def test_counting_does_not_wait_for_a_rebuild_that_it_does_not_need(filled: Pool) -> None:
+    await rebuild(filled).run()
+    async with asyncio.timeout(20), alone(filled):
+        assert await refold(filled, measures) == []
+
+
+async def test_the_trace_of_an_event_is_kept(base: Pool, keeper: Keeper) -> None:
+    """It is part of the event's leaf: a log that takes the event back from here must be the same."""
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    for count in (1, COPY_FROM):
+        events = [repair(ONE) for _ in range(count)]
+        events[0].headers["traceparent"] = trace.encode()
+        await take(keeper, events)
+    assert await base.fetchval("select count(*) from archive where trace = $1", trace) == 2
 
 
 async def test_a_file_that_was_touched_is_not_believed(

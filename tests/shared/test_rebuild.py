@@ -10,10 +10,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from hosting import archive, rebuild
+from hosting import archive, outdated, rebuild
 from hosting.compose import prepare_database
 from hosting.progress import Progress
 from hosting.rebuild import ViewRebuild
+from hosting.restored import begin_epoch
 from shared import views
 from shared.config import Settings
 from shared.kernel import ViewOf
@@ -134,6 +135,47 @@ async def test_stopped_half_way_it_goes_on_or_begins_anew(
         folded.clear()
         await rebuilt(pool, LIST, fresh=True)
         assert sum(folded) == STREAMS
+
+
+async def test_what_was_half_built_when_the_log_was_restored_is_begun_anew(
+    pool: Pool, config: Settings
+) -> None:
+    """Events come back at their old places, where no round looks for what is new."""
+    async with opened(pool, config) as desk:
+        tallies = await fill(desk)
+        stopped, running = (ViewRebuild(LIST, pool, Progress("")) for _ in range(2))
+        await stopped._begin(fresh=True)
+        await stopped._fold_all()
+        await desk.ask(RaiseTally(amount=1), tallies[0])
+        async with pool.acquire() as connection:
+            await begin_epoch(connection)
+        await desk.ask(RaiseTally(amount=1), tallies[1])
+        rows = await rows_of(pool, LIST)
+        with pytest.raises(archive.Wrong):
+            await stopped._switch()
+        assert (await running.run()).same
+        assert await rows_of(pool, LIST) == rows
+
+
+async def test_a_start_does_not_wait_for_a_rebuild_that_it_does_not_need(
+    pool: Pool, config: Settings
+) -> None:
+    async with at_work(tally, config), asyncio.timeout(20), rebuild.alone(pool):
+        await prepare_database(tally, pool)
+
+
+async def test_rows_are_not_made_anew_in_a_list_that_has_become_another_release_s(
+    pool: Pool, config: Settings
+) -> None:
+    async with opened(pool, config) as desk:
+        stream = await desk.open(OpenTally(organisation=SCHOOL, name="a"))
+        await pool.execute("insert into view_outdated values ('tally_list', $1)", stream)
+        await pool.execute("update view_shape set shape = 'newer' where name = 'tally_list'")
+        await pool.execute("update view_tally_list set total = -1")
+        async with pool.acquire() as connection, connection.transaction():
+            await outdated._refold(connection, LIST, [stream], None)  # it was its own a moment ago
+        assert await pool.fetchval("select total from view_tally_list") == -1
+        assert await pool.fetchval("select count(*) from view_outdated") == 1
 
 
 async def test_a_reader_who_takes_long_is_waited_for(

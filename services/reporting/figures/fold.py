@@ -57,6 +57,7 @@ type ArchiveRow = tuple[Any, ...]
 ARCHIVE = (
     "month", "source", "epoch", "tx", "seq", "id", "stream", "version", "type", "organisation",
     "actor", "occurred_at", "recorded_at", "day", "correlation", "causation", "data",
+    "trace",
 )  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def _archived(event: Delivered, recorded: Recorded, source: str, day: date) -> A
         _month(headers["ce_recordedat"]), source, *event.position, recorded.id, recorded.stream,
         recorded.version, event.type, recorded.organisation, recorded.actor, recorded.occurred_at,
         recorded.recorded_at, day, headers["ce_correlationid"].decode(),
-        None if causation is None else causation.decode(), event.data,
+        None if causation is None else causation.decode(), event.data, event.traceparent,
     )  # fmt: skip
 
 

@@ -65,12 +65,12 @@ create temp table if not exists figure_batch (
 ) on commit delete rows
 """
 
-_ARCHIVE = """
-insert into archive
+_ARCHIVE = f"""
+insert into archive ({", ".join(ARCHIVE)})
 select * from unnest($1::date[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::uuid[],
                      $7::uuid[], $8::int[], $9::text[], $10::uuid[], $11::text[],
                      $12::timestamptz[], $13::timestamptz[], $14::date[], $15::uuid[],
-                     $16::uuid[], $17::bytea[])
+                     $16::uuid[], $17::bytea[], $18::text[])
 """
 
 _STRAYS = """

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from hosting import archive
 from services.reporting.figures.keep import Pool
 
+FILE = ".file"
+"""What the part of a month in a file ends with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -36,5 +39,5 @@ async def sources_of(pool: Pool, *, files: bool) -> list[Source]:
     found = [Source(pool, f"{month:%Y%m}") for month in await archive.months(pool, "archive")]
     if files:
         out = await archive.detached(pool)
-        found += [Source(pool, f"{one.month:%Y%m}.file", one) for one in out]
+        found += [Source(pool, f"{one.month:%Y%m}{FILE}", one) for one in out]
     return sorted(found, key=lambda source: source.part)

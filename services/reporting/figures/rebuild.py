@@ -30,7 +30,7 @@ from services.reporting.figures.keep import (
     current,
     write_figures,
 )  # fmt: skip
-from services.reporting.figures.months import sources_of
+from services.reporting.figures.months import FILE, sources_of
 from services.reporting.figures.recount import types_of
 from services.reporting.measure import Measure, Measures
 from shared import observe
@@ -41,6 +41,7 @@ CHUNK = 20_000
 REST_MAX = 4_000
 """Once so few events have come since the last round, the rest is folded in the switch."""
 
+ENDLESS = 2**62
 ROUNDS_MAX = 20
 """So many rounds are made; then what is left is folded in the switch, however much it is."""
 
@@ -104,6 +105,8 @@ def rebuilds(measures: Measures) -> dict[str, Callable[[Pool, Progress], Rebuild
 
 async def refold(pool: Pool, measures: Measures) -> list[str]:
     """Folds anew what is counted by other code than its figures; returns the measures' names."""
+    if not await stale(pool, measures.stored):
+        return []  # an operator's rebuild may take hours: counting does not wait for it
     async with alone(pool):
         changed = await stale(pool, measures.stored)
         if changed:
@@ -216,9 +219,11 @@ class Rebuild:
 
     async def chunk(self, run: Run, table: str) -> list[Any]:
         """The next events of a part of the archive within the range at hand."""
+        # A file's events may have been kept by another server, which counts otherwise.
+        range_ = (0, ENDLESS) if run.part.endswith(FILE) else (run.since, run.upto)
         rows: list[Any] = await self.pool.fetch(
-            _NEXT.format(table=table), run.source, run.epoch, run.tx, run.seq, run.since,
-            run.upto, *types_of(self.wanted), CHUNK,
+            _NEXT.format(table=table), run.source, run.epoch, run.tx, run.seq, *range_,
+            *types_of(self.wanted), CHUNK,
         )  # fmt: skip
         return rows
 
