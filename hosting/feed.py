@@ -20,12 +20,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hosting.proof_routes import AUDITORS
 from shared.access import scope_of
 from shared.asked import person_of, whole_of
 from shared.config import Settings
 from shared.consumer import FROM_FEED, Page
 from shared.envelope import Headers, Position, encode, key_of, partition_of, position_of
-from shared.organisation import READERS
 from shared.problems import Problem, answering
 from shared.runtime import Runtime
 
@@ -118,7 +118,7 @@ async def _scope(rt: Runtime, request: Request) -> str:
     given = request.headers.get("authorization", "")
     if key and hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
         return "*"
-    return await scope_of(rt.directory, await person_of(rt, request), READERS)
+    return await scope_of(rt.directory, await person_of(rt, request), AUDITORS)
 
 
 class Feeds:

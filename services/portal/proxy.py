@@ -46,6 +46,10 @@ INERT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 """What a service answers is never a page of ours: a file that somebody sent in runs nothing."""
 
 
+OPEN = ("public/", "log/checkpoint", "log/keys", "log/proofs/consistency")
+"""What services answer without knowing who asks: what is published, and what a witness keeps."""
+
+
 class Gateway:
     """The services, as whoever is signed in reaches them."""
 
@@ -89,7 +93,7 @@ class Gateway:
         type, where it is not the one that came.
         """
         headers = {name: request.headers[name] for name in ASKED if name in request.headers}
-        if not path.startswith(f"/{service}/public/"):
+        if not path.startswith(tuple(f"/{service}/{one}" for one in OPEN)):
             headers["authorization"] = await self.callers.authorization(request)
         if kind:
             headers["content-type"] = kind

@@ -118,6 +118,10 @@ async def test_a_parent_reads_the_page_and_whoever_works_there_prints_labels(
     told = await browser.get(f"/api/safety/public/published-inspections?unit={SCHOOL}")
     assert inspection in {row["id"] for row in told.json()["items"]}
     assert (await browser.get(f"/api/safety/inspections?unit={SCHOOL}")).status_code == 401
+    assert (await browser.get("/api/safety/log/keys")).status_code == 200, (
+        "a witness needs no account"
+    )
+    assert (await browser.get("/api/safety/log/leaves")).status_code == 401
     gate = await browser.get(f"/public/{SCHOOL}/label")
     assert f"{browser.base_url}/public/{SCHOOL}".replace("//public", "/public") in gate.text
 
