@@ -151,7 +151,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=int(SESSION_TIMEOUT_S * 1000),
             heartbeat_interval_ms=int(SESSION_TIMEOUT_S * 300),
             rebalance_timeout_ms=int(REBALANCE_S * 1000),
-            fetch_max_wait_ms=250,
+            metadata_max_age_ms=5_000,  # a topic that was deleted and made again is found by itself
             request_timeout_ms=int(SESSION_TIMEOUT_S * 1500),
         )
         kafka.subscribe(self.topics, listener=self)
