@@ -31,6 +31,36 @@ async function fillHazard(page, place) {
   await chooseFirst(page, "#f-category")
 }
 
+/** Presses the way out in the person's menu. */
+async function leave(page) {
+  await page.getByRole("button", { name: /^(teacher|safety)$/ }).click()
+  await page.getByRole("button", { name: "退出登录", exact: true }).click()
+}
+
+async function signedOut(page, act) {
+  await act()
+  await page.getByRole("button", { name: "登录", exact: true }).waitFor()
+}
+
+/** How much the device holds of a person, by kind. */
+async function keptOf(page, subject) {
+  return await page.evaluate(async (name) => {
+    const done = (asked) => new Promise((resolve) => (asked.onsuccess = () => resolve(asked.result)))
+    const database = await done(indexedDB.open(name))
+    const kinds = ["known", "rows", "drafts", "outbox"]
+    const counts = await Promise.all(kinds.map((kind) => done(database.transaction(kind).objectStore(kind).count())))
+    database.close()
+    return Object.fromEntries(kinds.map((kind, n) => [kind, counts[n]]))
+  }, `houqin-of-${subject}`)
+}
+
+/** Waits for what the page itself does not show. */
+async function until(holds) {
+  for (const ends = Date.now() + 15_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 50))) {
+    assert.ok(Date.now() < ends, `still not so: ${holds}`)
+  }
+}
+
 /** Chooses something in a choice, whatever control it is drawn as. */
 async function chooseFirst(page, id) {
   const control = page.locator(id)
@@ -88,14 +118,7 @@ test("what is typed is there again after the tab was closed", async () => {
   await as("teacher", {}, async (page) => {
     await page.goto(`${PORTAL}/do/ReportHazard`)
     await page.getByLabel("地点", { exact: true }).fill("体育馆")
-    await page.waitForFunction(async () => {
-      const opened = indexedDB.open("houqin")
-      const database = await new Promise((resolve) => (opened.onsuccess = () => resolve(opened.result)))
-      const asked = database.transaction("drafts").objectStore("drafts").count()
-      const count = await new Promise((resolve) => (asked.onsuccess = () => resolve(asked.result)))
-      database.close()
-      return count > 0
-    })
+    await until(async () => (await keptOf(page, "teacher")).drafts === 1)
     const again = await page.context().newPage()
     await page.close()
     await again.goto(`${PORTAL}/do/ReportHazard`)
@@ -103,6 +126,53 @@ test("what is typed is there again after the tab was closed", async () => {
     assert.equal(await again.getByLabel("地点", { exact: true }).inputValue(), "体育馆")
     await again.getByRole("button", { name: "重新填写" }).click()
   })
+})
+
+test("whoever signs out leaves nothing for the next person, and what is unsent only for themselves", async () => {
+  const page = await context(browser, { size: "phone" })
+  await signIn(page, "teacher", "/do/ReportHazard")
+  await page.getByLabel("地点", { exact: true }).fill("阅览室")
+  await until(async () => (await keptOf(page, "teacher")).drafts === 1)
+  assert.equal((await keptOf(page, "teacher")).known, 1)
+  await leave(page)
+  await page.getByText("有 1 张表单没填完").waitFor()
+  await signedOut(page, () => page.getByRole("button", { name: "留在本设备并退出" }).click())
+  assert.deepEqual(await keptOf(page, "teacher"), { known: 0, rows: 0, drafts: 1, outbox: 0 })
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage)), [])
+
+  await signIn(page, "safety", "/do/ReportHazard")
+  await page.locator("#f-place").waitFor()
+  assert.equal(await page.getByText("已恢复上次没填完的内容").count(), 0)
+  assert.equal(await page.getByLabel("地点", { exact: true }).inputValue(), "")
+  await leave(page)
+  await page.getByRole("button", { name: "登录" }).waitFor()
+  assert.deepEqual(await keptOf(page, "safety"), { known: 0, rows: 0, drafts: 0, outbox: 0 })
+
+  await signIn(page, "teacher", "/do/ReportHazard")
+  await page.getByText("已恢复上次没填完的内容").waitFor()
+  await leave(page)
+  page.once("dialog", (asked) => asked.accept())
+  await signedOut(page, () => page.getByRole("button", { name: "全部删除并退出" }).click())
+  assert.deepEqual(await keptOf(page, "teacher"), { known: 0, rows: 0, drafts: 0, outbox: 0 })
+  await page.context().close()
+})
+
+test("whoever leaves without network is signed out as soon as there is one", async () => {
+  const page = await context(browser, { size: "phone" })
+  await signIn(page, "teacher")
+  await page.evaluate(async () => await navigator.serviceWorker.ready)
+  await page.reload()
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+  await page.locator("main h1").first().waitFor()
+  await page.context().setOffline(true)
+  await leave(page)
+  await page.getByRole("button", { name: "登录" }).click()
+  await page.getByText("现在连接不上，暂时不能登录").waitFor()
+  await page.context().setOffline(false)
+  await page.goto(PORTAL)
+  await page.getByRole("button", { name: "登录" }).waitFor()
+  await until(async () => !(await page.evaluate(async () => (await (await fetch("/session")).json()).signed_in)))
+  await page.context().close()
 })
 
 test("without network a form opens, is kept over a reload, and arrives exactly once", async () => {

@@ -7,18 +7,20 @@ import { loadCatalogue } from "./api/catalogue"
 import { Unreachable } from "./api/http"
 import { loadSession, session } from "./api/session"
 import { i18n, show } from "./i18n"
+import { finishLeaving, leaveWithOtherTabs } from "./offline/leaving"
 import { startOutbox } from "./offline/outbox"
 import { learnUnits } from "./references"
 import { router } from "./router"
 
 /** Who is there decides what is shown, so the first page waits for it; all else comes after. */
 async function begin(): Promise<void> {
-  await loadSession()
-  const { signed_in, language, subject } = session.value
+  if (await finishLeaving()) await loadSession()
+  const { signed_in, language } = session.value
   await show(language)
-  if (signed_in) await loadCatalogue(language, subject).catch(tolerate)
+  if (signed_in) await loadCatalogue(language).catch(tolerate)
   createApp(App).use(i18n).use(router).mount("#app")
   void import("@fontsource-variable/noto-sans-sc")
+  leaveWithOtherTabs()
   if (!signed_in) return
   await startOutbox()
   watchAlerts()

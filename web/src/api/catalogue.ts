@@ -141,8 +141,8 @@ function inOneLanguage(found: Catalogue): Catalogue {
 }
 
 /** Shows what is kept from last time at once, and takes over what is new; works without network. */
-export async function loadCatalogue(language: Language, subject: string): Promise<void> {
-  const name = `catalogue:${subject}:${language}`
+export async function loadCatalogue(language: Language): Promise<void> {
+  const name = `catalogue:${language}`
   const before = await kept<Kept>(name)
   if (before) catalogue.value = before.catalogue
   const fresh = fetchFresh(language, before?.etag ?? "").then(async (found) => {

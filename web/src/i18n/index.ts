@@ -25,6 +25,6 @@ export async function show(language: Language): Promise<void> {
 export async function change(language: Language): Promise<void> {
   const told = speak(language)
   await show(language)
-  if (session.value.signed_in) await loadCatalogue(language, session.value.subject)
+  if (session.value.signed_in) await loadCatalogue(language)
   await told
 }
