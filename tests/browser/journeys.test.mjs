@@ -1,7 +1,7 @@
 // What people do in a real browser, on the running platform. Run by test_browser.py.
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { violations, context, open, PORTAL, signIn } from "./browser.mjs"
+import { violations, context, open, PORTAL, signIn, weight } from "./browser.mjs"
 
 let browser
 before(async () => {
@@ -222,16 +222,27 @@ for (const size of ["desk", "phone"]) {
     await as("teacher", { size }, async (page) => {
       await page.goto(`${PORTAL}/do/ReportHazard`)
       await page.locator("#f-place").waitFor()
-      const bytes = await page.evaluate(() => {
-        const entries = performance.getEntriesByType("resource")
-        const counted = entries.filter(({ name }) => /\.(js|css)$/.test(new URL(name).pathname) && !/noto-sans/.test(name))
-        return counted.reduce((sum, entry) => sum + entry.encodedBodySize, 0)
-      })
+      const bytes = await weight(page)
       console.log(`form page, ${size}: ${(bytes / 1000).toFixed(1)} kB`)
       assert.ok(bytes > 10_000 && bytes <= FORM_KB_MAX * 1000, `${bytes} bytes`)
     })
   })
 }
+
+test("a requisition is approved in two taps from the first page, and says who is next", async () => {
+  await as("director", { size: "phone" }, async (page) => {
+    await page.getByRole("link", { name: process.env.HOUQIN_PURPOSE }).click()
+    await page.getByText("0 / 2").waitFor()
+    await page.getByText("由您审批").waitFor()
+    await page.waitForLoadState("networkidle")
+    assert.deepEqual(await violations(page), [])
+    await page.getByRole("button", { name: "同意 ¥1,600.00" }).click()
+    await page.getByText("审批通过：已录入").waitFor()
+    await page.getByText("1 / 2").waitFor()
+    await page.getByText("下一步：校长").waitFor()
+    assert.equal(await page.getByRole("button", { name: /^同意/ }).count(), 0)
+  })
+})
 
 test("the language changes everything that is said", async () => {
   await as("head", {}, async (page) => {
