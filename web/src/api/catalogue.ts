@@ -140,9 +140,10 @@ export async function loadCatalogue(language: Language): Promise<void> {
   const name = `catalogue:${language}`
   const before = await kept<Catalogue>(name)
   if (before) catalogue.value = before
-  const fresh = fetchFresh(language).then(async (found) => {
+  const fresh = fetchFresh(language).then((found) => {
     catalogue.value = found
-    await keep(name, found)
+    // Nobody waits for it: only the next visit, and the next time without network, has use for it.
+    void keep(name, found).catch(() => {})
   })
   if (before) fresh.catch(() => {})
   else await fresh

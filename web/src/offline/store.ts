@@ -52,7 +52,7 @@ function databaseOf(subject: string): Promise<IDBPDatabase<Own>> {
 }
 
 export async function keep(name: string, value: unknown): Promise<void> {
-  await (await database()).put("known", JSON.parse(JSON.stringify(value)), name)
+  await (await database()).put("known", value, name)
 }
 
 export async function kept<T>(name: string): Promise<T | undefined> {
