@@ -16,7 +16,7 @@ BUG ?=
 export SCENARIO ONCE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev web up demo test screenshots faults record teeth bench contracts
+.PHONY: help setup setup-dev web up demo test screenshots web-budget faults record teeth bench contracts
 .PHONY: backup restore token lock clean
 .SILENT:
 
@@ -44,7 +44,10 @@ test: setup-dev ## 全部测试（真实的 Postgres 与 Kafka）· every test, 
 	exec $(BIN)/python -m deploy.local.check
 
 screenshots: setup-dev web ## 门户各页截图（build/screens）· pictures of the portal's pages
-	exec $(BIN)/python -m tests.browser.screenshots
+	exec $(BIN)/python -m tests.browser.demo_pages
+
+web-budget: setup-dev web ## 门户各页的大小与速度（build/web.json）· weigh and time the portal's pages
+	exec $(BIN)/python -m tests.browser.demo_pages budget
 
 faults: setup-dev ## 故障演练 · break everything and check it (F=F4 SEED=7 MINUTES=10 ROUNDS=5)
 	exec $(BIN)/python -m tests.faults $(if $(F),--fault $(F)) $(if $(SEED),--seed $(SEED)) \

@@ -56,7 +56,10 @@ class Imports:
         dry_run = request.query_params.get("dry_run") in {"1", "true"}
         # In a thread: a file of thousands of rows must not keep others waiting.
         filled = await asyncio.to_thread(read, sheet, content)
-        answer = await self._send(sheet.service, filled.batch(dry_run=dry_run), request)
+        service, batch = sheet.service, filled.batch(dry_run=dry_run)
+        answer = await self.gateway.read(
+            service, request, f"/{service}/batch", content=batch, kind="application/json"
+        )
         return _told(filled, answer, request.url.path)
 
     def _sheet(self, request: Request) -> Sheet:
@@ -71,18 +74,6 @@ class Imports:
             await self.tokens.person(request.headers["authorization"])
         else:
             await self.callers.required(request)
-
-    async def _send(self, service: str, batch: bytes, request: Request) -> httpx.Response:
-        answer = await self.gateway.ask(
-            service, request, f"/{service}/batch", content=batch, kind="application/json"
-        )
-        try:
-            await answer.aread()
-        except httpx.TransportError as error:
-            raise Problem("outcome_unknown") from error
-        finally:
-            await answer.aclose()
-        return answer
 
 
 def _told(filled: Filled, answer: httpx.Response, path: str) -> Response:

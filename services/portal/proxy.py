@@ -114,6 +114,20 @@ class Gateway:
             # It was asked and did not answer: it may have been entered.
             raise Problem("outcome_unknown") from error
 
+    async def read(
+        self, service: str, request: Request, path: str, *,
+        content: bytes | None = None, kind: str = "", method: str = "",
+    ) -> httpx.Response:  # fmt: skip
+        """A service's whole answer; asked as in `ask`, and broken off it is `outcome_unknown`."""
+        answer = await self.ask(service, request, path, content=content, kind=kind, method=method)
+        try:
+            await answer.aread()
+        except httpx.TransportError as error:
+            raise Problem("outcome_unknown") from error
+        finally:
+            await answer.aclose()
+        return answer
+
 
 async def bounded_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """The request's body; refused as soon as it is too large, before it fills the memory."""

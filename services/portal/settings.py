@@ -40,6 +40,9 @@ class Settings(config.Settings):
     service_seconds: Annotated[float, Field(gt=0)] = 60
     """How long a service may take to answer."""
 
+    export_rows: Annotated[int, Field(gt=0, le=1_000_000)] = 100_000
+    """How many rows of a list one file holds; it says so where there were more."""
+
     def addresses(self) -> dict[str, str]:
         """Where each service is, by its name."""
         pairs = (pair.partition("=") for pair in self.services.split())

@@ -169,14 +169,10 @@ class SigningIn:
     async def posts(self, request: Request, **parameters: str) -> dict[str, Any]:
         """What organisation knows of whoever asks."""
         path = f"/organisation/me?{urlencode(parameters)}"
-        answer = await self.gateway.ask("organisation", request, path, method="GET")
-        try:
-            content = await answer.aread()
-        finally:
-            await answer.aclose()
+        answer = await self.gateway.read("organisation", request, path, method="GET")
         if not answer.is_success:
             raise Problem("service_away")
-        return dict(msgspec.json.decode(content))
+        return dict(msgspec.json.decode(answer.content))
 
     def language(self, request: Request) -> str:
         """The language chosen before, else Chinese unless the browser asks for English first."""

@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 
 from services.portal import shelf, signing_in
 from services.portal.caller import Callers
+from services.portal.exports import Exports
 from services.portal.hardened import Hardened
 from services.portal.imports import Imports
 from services.portal.labels import Labels
@@ -63,6 +64,7 @@ def application(settings: Settings) -> Starlette:
     known = Shelf(gateway.addresses)
     catalogue = partial(shelf.answer, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
+    exports = Exports(settings, gateway, known, own)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(callers.signer.jwks())
@@ -80,6 +82,7 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/jwks", jwks),
             Route("/portal/templates/{command}.xlsx", _edge(imports.template, "template")),
             Route("/portal/imports/{command}", _edge(imports.take, "import"), methods=["POST"]),
+            Route("/portal/exports/{view}.xlsx", _edge(exports.give, "export")),
             Route("/portal/catalogue", _edge(catalogue, "catalogue")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),

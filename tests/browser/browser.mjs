@@ -16,13 +16,14 @@ export async function open() {
 }
 
 /** A new person's browser: no cookies, nothing kept; `errors` fills with what pages complain of. */
-export async function context(browser, { size = "desk", language = "zh" } = {}) {
+export async function context(browser, { size = "desk", language = "zh", serviceWorkers = "allow" } = {}) {
   const made = await browser.newContext({
     viewport: SIZES[size],
     hasTouch: size === "phone",
     isMobile: size === "phone",
     locale: language === "zh" ? "zh-CN" : "en-US",
     timezoneId: "Asia/Shanghai",
+    serviceWorkers,
   })
   await made.addCookies([{ name: "houqin-language", value: language, url: PORTAL }])
   const page = await made.newPage()
@@ -40,6 +41,15 @@ export async function signIn(page, person, to = "/") {
   await page.locator(`form:has(input[name="username"][value="${person}"]) button`).first().click()
   await page.waitForURL((url) => url.origin === PORTAL && !url.pathname.startsWith("/auth"))
   await page.locator("main h1").first().waitFor()
+}
+
+/** The bytes of script and style that a page has fetched, packed as they came, before fonts. */
+export async function weight(page) {
+  return await page.evaluate(() => {
+    const entries = performance.getEntriesByType("resource")
+    const counted = entries.filter(({ name }) => /\.(js|css)$/.test(new URL(name).pathname) && !/noto-sans/.test(name))
+    return counted.reduce((sum, entry) => sum + entry.encodedBodySize, 0)
+  })
 }
 
 const axe = await readFile(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8")

@@ -1,7 +1,7 @@
 // What people do in a real browser, on the running platform. Run by test_browser.py.
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { violations, context, open, PORTAL, signIn } from "./browser.mjs"
+import { violations, context, open, PORTAL, signIn, weight } from "./browser.mjs"
 
 let browser
 before(async () => {
@@ -29,6 +29,36 @@ async function fillHazard(page, place) {
   await page.getByLabel("隐患情况").fill("压力表失灵，指针不动")
   await page.locator("#f-category").evaluate((one) => one.scrollIntoView())
   await chooseFirst(page, "#f-category")
+}
+
+/** Presses the way out in the person's menu. */
+async function leave(page) {
+  await page.getByRole("button", { name: /^(teacher|safety)$/ }).click()
+  await page.getByRole("button", { name: "退出登录", exact: true }).click()
+}
+
+async function signedOut(page, act) {
+  await act()
+  await page.getByRole("button", { name: "登录", exact: true }).waitFor()
+}
+
+/** How much the device holds of a person, by kind. */
+async function keptOf(page, subject) {
+  return await page.evaluate(async (name) => {
+    const done = (asked) => new Promise((resolve) => (asked.onsuccess = () => resolve(asked.result)))
+    const database = await done(indexedDB.open(name))
+    const kinds = ["known", "rows", "drafts", "outbox"]
+    const counts = await Promise.all(kinds.map((kind) => done(database.transaction(kind).objectStore(kind).count())))
+    database.close()
+    return Object.fromEntries(kinds.map((kind, n) => [kind, counts[n]]))
+  }, `houqin-of-${subject}`)
+}
+
+/** Waits for what the page itself does not show. */
+async function until(holds) {
+  for (const ends = Date.now() + 15_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 50))) {
+    assert.ok(Date.now() < ends, `still not so: ${holds}`)
+  }
 }
 
 /** Chooses something in a choice, whatever control it is drawn as. */
@@ -88,14 +118,7 @@ test("what is typed is there again after the tab was closed", async () => {
   await as("teacher", {}, async (page) => {
     await page.goto(`${PORTAL}/do/ReportHazard`)
     await page.getByLabel("地点", { exact: true }).fill("体育馆")
-    await page.waitForFunction(async () => {
-      const opened = indexedDB.open("houqin")
-      const database = await new Promise((resolve) => (opened.onsuccess = () => resolve(opened.result)))
-      const asked = database.transaction("drafts").objectStore("drafts").count()
-      const count = await new Promise((resolve) => (asked.onsuccess = () => resolve(asked.result)))
-      database.close()
-      return count > 0
-    })
+    await until(async () => (await keptOf(page, "teacher")).drafts === 1)
     const again = await page.context().newPage()
     await page.close()
     await again.goto(`${PORTAL}/do/ReportHazard`)
@@ -103,6 +126,53 @@ test("what is typed is there again after the tab was closed", async () => {
     assert.equal(await again.getByLabel("地点", { exact: true }).inputValue(), "体育馆")
     await again.getByRole("button", { name: "重新填写" }).click()
   })
+})
+
+test("whoever signs out leaves nothing for the next person, and what is unsent only for themselves", async () => {
+  const page = await context(browser, { size: "phone" })
+  await signIn(page, "teacher", "/do/ReportHazard")
+  await page.getByLabel("地点", { exact: true }).fill("阅览室")
+  await until(async () => (await keptOf(page, "teacher")).drafts === 1)
+  assert.equal((await keptOf(page, "teacher")).known, 1)
+  await leave(page)
+  await page.getByText("有 1 张表单没填完").waitFor()
+  await signedOut(page, () => page.getByRole("button", { name: "留在本设备并退出" }).click())
+  assert.deepEqual(await keptOf(page, "teacher"), { known: 0, rows: 0, drafts: 1, outbox: 0 })
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage)), [])
+
+  await signIn(page, "safety", "/do/ReportHazard")
+  await page.locator("#f-place").waitFor()
+  assert.equal(await page.getByText("已恢复上次没填完的内容").count(), 0)
+  assert.equal(await page.getByLabel("地点", { exact: true }).inputValue(), "")
+  await leave(page)
+  await page.getByRole("button", { name: "登录" }).waitFor()
+  assert.deepEqual(await keptOf(page, "safety"), { known: 0, rows: 0, drafts: 0, outbox: 0 })
+
+  await signIn(page, "teacher", "/do/ReportHazard")
+  await page.getByText("已恢复上次没填完的内容").waitFor()
+  await leave(page)
+  page.once("dialog", (asked) => asked.accept())
+  await signedOut(page, () => page.getByRole("button", { name: "全部删除并退出" }).click())
+  assert.deepEqual(await keptOf(page, "teacher"), { known: 0, rows: 0, drafts: 0, outbox: 0 })
+  await page.context().close()
+})
+
+test("whoever leaves without network is signed out as soon as there is one", async () => {
+  const page = await context(browser, { size: "phone" })
+  await signIn(page, "teacher")
+  await page.evaluate(async () => await navigator.serviceWorker.ready)
+  await page.reload()
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null)
+  await page.locator("main h1").first().waitFor()
+  await page.context().setOffline(true)
+  await leave(page)
+  await page.getByRole("button", { name: "登录" }).click()
+  await page.getByText("现在连接不上，暂时不能登录").waitFor()
+  await page.context().setOffline(false)
+  await page.goto(PORTAL)
+  await page.getByRole("button", { name: "登录" }).waitFor()
+  await until(async () => !(await page.evaluate(async () => (await (await fetch("/session")).json()).signed_in)))
+  await page.context().close()
 })
 
 test("without network a form opens, is kept over a reload, and arrives exactly once", async () => {
@@ -152,16 +222,27 @@ for (const size of ["desk", "phone"]) {
     await as("teacher", { size }, async (page) => {
       await page.goto(`${PORTAL}/do/ReportHazard`)
       await page.locator("#f-place").waitFor()
-      const bytes = await page.evaluate(() => {
-        const entries = performance.getEntriesByType("resource")
-        const counted = entries.filter(({ name }) => /\.(js|css)$/.test(new URL(name).pathname) && !/noto-sans/.test(name))
-        return counted.reduce((sum, entry) => sum + entry.encodedBodySize, 0)
-      })
+      const bytes = await weight(page)
       console.log(`form page, ${size}: ${(bytes / 1000).toFixed(1)} kB`)
       assert.ok(bytes > 10_000 && bytes <= FORM_KB_MAX * 1000, `${bytes} bytes`)
     })
   })
 }
+
+test("a requisition is approved in two taps from the first page, and says who is next", async () => {
+  await as("director", { size: "phone" }, async (page) => {
+    await page.getByRole("link", { name: process.env.HOUQIN_PURPOSE }).click()
+    await page.getByText("0 / 2").waitFor()
+    await page.getByText("由您审批").waitFor()
+    await page.waitForLoadState("networkidle")
+    assert.deepEqual(await violations(page), [])
+    await page.getByRole("button", { name: "同意 ¥1,600.00" }).click()
+    await page.getByText("审批通过：已录入").waitFor()
+    await page.getByText("1 / 2").waitFor()
+    await page.getByText("下一步：校长").waitFor()
+    assert.equal(await page.getByRole("button", { name: /^同意/ }).count(), 0)
+  })
+})
 
 test("the language changes everything that is said", async () => {
   await as("head", {}, async (page) => {

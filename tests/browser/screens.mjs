@@ -20,6 +20,9 @@ const PAGES = {
   search: "/search?q=%E7%BB%B4%E4%BF%AE",
 }
 
+/** The first thing of a list. */
+const THINGS = { detail: "repair_ledger", requisition: "requisition_list" }
+
 await mkdir(folder, { recursive: true })
 const browser = await open()
 for (const size of ["desk", "phone"]) {
@@ -37,9 +40,10 @@ for (const size of ["desk", "phone"]) {
       await page.locator("main h1").first().waitFor({ timeout: 10000 }).catch(() => {})
       await shoot(name)
     }
-    if (!ONLY || ONLY.includes("detail")) {
-      await page.goto(`${PORTAL}/list/repair_ledger`)
-      await page.locator("main a[href*='/list/repair_ledger/']").first().click({ timeout: 8000 }).then(() => shoot("detail")).catch((error) => console.log("no detail", String(error).slice(0, 200)))
+    for (const [name, list] of Object.entries(THINGS)) {
+      if (ONLY && !ONLY.includes(name)) continue
+      await page.goto(`${PORTAL}/list/${list}`)
+      await page.locator(`main a[href*='/list/${list}/']`).first().click({ timeout: 8000 }).then(() => shoot(name)).catch((error) => console.log(`no ${name}`, String(error).slice(0, 200)))
     }
     if (!ONLY || ONLY.includes("figure")) {
       await page.goto(`${PORTAL}/figures?period=${encodeURIComponent(PERIOD)}&of=assets`)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -167,6 +168,49 @@ async def test_cards_from_the_template(world: World) -> None:
     again = await send(world, "keeper", CARDS, sheet(card("IMP-1")))
     (one,) = again.json()["results"]
     assert one["events"] == [], "one row that is so already"
+
+
+async def test_a_list_as_a_file_is_what_its_viewer_sees(world: World) -> None:
+    """More rows than a page, in the list's order, in words; nobody gets a row more than he sees."""
+    heading = (
+        "organisation", "tag", "name", "category", "measure_unit", "quantity", "value_cny",
+        "acquired_on", "source",
+    )  # fmt: skip
+    cards = [
+        (SCHOOL, f"OUT-{n:04}", "=1+1" if n == 7 else "书柜", "A05010201", "个", 2, "1200.50",
+         "2025-09-01", "purchase")
+        for n in range(620)
+    ]  # fmt: skip
+    answer = await send(world, "keeper", CARDS, as_csv([heading, *cards]))
+    assert answer.status_code == 200, answer.text
+    asked = {"q": "OUT-", "sort": "-tag", "unit": str(unit(SCHOOL))}
+    shown = await world.api.pages("keeper", "/assets/cards", **asked)
+
+    given = await exported(world, "keeper", **asked)
+    labels, *rows = given.get_sheet_by_index(0).to_python()
+    tag, name = labels.index("资产标签号"), labels.index("名称")
+    assert [row[tag] for row in rows] == [row["tag"] for row in shown]
+    assert len(rows) == len(cards) and {row[name] for row in rows} == {"书柜", "=1+1"}
+    assert "测试第一小学" in rows[0] and "购置" in rows[0] and date(2025, 9, 1) in rows[0]
+    about = {row[0]: row[1] for row in given.get_sheet_by_index(1).to_python()}
+    assert (about["导出人"], about["行数"]) == ("keeper", len(cards))
+
+    few = await exported(world, "keeper", **asked, columns="name,tag", lang="en")
+    assert few.get_sheet_by_index(0).to_python()[0] == ["Tag", "Name"]
+    theirs = await exported(world, "foreign-head", q="OUT-")
+    assert len(theirs.get_sheet_by_index(0).to_python()) == 1
+    refused = await world.api.get("stranger", "/portal/exports/asset_ledger.xlsx")
+    is_problem(refused, 403, "no_post")
+    broken = await world.api.get("keeper", "/portal/exports/asset_ledger.xlsx", sort="nothing")
+    is_problem(broken, 400, "sort_unknown", "sort")
+    is_problem(await world.api.get("keeper", "/portal/exports/nothing.xlsx"), 404, "route_unknown")
+
+
+async def exported(world: World, person: str, **asked: str) -> python_calamine.CalamineWorkbook:
+    answer = await world.api.get(person, "/portal/exports/asset_ledger.xlsx", **asked)
+    assert answer.status_code == 200, answer.text
+    assert "attachment" in answer.headers["content-disposition"]
+    return python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(answer.content))
 
 
 async def test_what_a_file_brings_is_waited_for_as_anything_else(world: World) -> None:

@@ -7,22 +7,34 @@ import { loadCatalogue } from "./api/catalogue"
 import { Unreachable } from "./api/http"
 import { loadSession, session } from "./api/session"
 import { i18n, show } from "./i18n"
+import { finishLeaving, leaveWithOtherTabs } from "./offline/leaving"
 import { startOutbox } from "./offline/outbox"
 import { learnUnits } from "./references"
-import { router } from "./router"
+import { prefetchPage, router } from "./router"
+import { desk } from "./shell/width"
+
+const FONT_MS = 1500
 
 /** Who is there decides what is shown, so the first page waits for it; all else comes after. */
 async function begin(): Promise<void> {
-  await loadSession()
-  const { signed_in, language, subject } = session.value
+  prefetchPage()
+  if (await finishLeaving()) await loadSession()
+  const { signed_in, language } = session.value
   await show(language)
-  if (signed_in) await loadCatalogue(language, subject).catch(tolerate)
+  if (signed_in) await loadCatalogue(language).catch(tolerate)
   createApp(App).use(i18n).use(router).mount("#app")
-  void import("@fontsource-variable/noto-sans-sc")
+  addFont()
+  leaveWithOtherTabs()
   if (!signed_in) return
   await startOutbox()
   watchAlerts()
   await learnUnits().catch(tolerate)
+}
+
+/** At a desk, where the system's own Chinese type is often poor, and not before the page is there;
+ * phones bring a good one, and a hundred pieces of type would stand in the way of what they ask. */
+function addFont(): void {
+  if (desk.value) setTimeout(() => void import("@fontsource-variable/noto-sans-sc"), FONT_MS)
 }
 
 function tolerate(error: unknown): void {

@@ -1,7 +1,12 @@
 import { type RouteLocationNormalized, createRouter, createWebHistory } from "vue-router"
 import { catalogue } from "@/api/catalogue"
 import { use } from "@/shell/used"
+// What somebody uses every day comes in one piece: on a slow line each file is a wait of its own.
+import DetailPage from "@/pages/DetailPage.vue"
+import FormPage from "@/pages/FormPage.vue"
+import ListPage from "@/pages/ListPage.vue"
 import TodayPage from "@/pages/TodayPage.vue"
+import NotThere from "@/parts/NotThere.vue"
 
 /** Pages of what the catalogue does not know are not opened. */
 function known(kind: "commands" | "views", name: "command" | "view") {
@@ -21,13 +26,21 @@ export const router = createRouter({
     { path: "/service/:service", component: () => import("@/pages/ServicesPage.vue") },
     { path: "/search", component: () => import("@/pages/SearchPage.vue") },
     { path: "/outbox", component: () => import("@/pages/OutboxPage.vue") },
-    { path: "/list/:view", component: () => import("@/pages/ListPage.vue"), beforeEnter: known("views", "view") },
-    { path: "/list/:view/:id", component: () => import("@/pages/DetailPage.vue"), beforeEnter: known("views", "view") },
-    { path: "/do/:command/:id?", component: () => import("@/pages/FormPage.vue"), beforeEnter: known("commands", "command") },
+    { path: "/list/:view", component: ListPage, beforeEnter: known("views", "view") },
+    { path: "/list/:view/:id", component: DetailPage, beforeEnter: known("views", "view") },
+    { path: "/do/:command/:id?", component: FormPage, beforeEnter: known("commands", "command") },
     { path: "/import/:command", component: () => import("@/pages/ImportPage.vue"), beforeEnter: known("commands", "command") },
-    { path: "/:anything(.*)*", component: () => import("@/parts/NotThere.vue") },
+    { path: "/:anything(.*)*", component: NotThere },
   ],
 })
+
+/** Fetches the script of the page that was asked for, while it is not yet known who asks. */
+export function prefetchPage(): void {
+  for (const { components } of router.resolve(location.pathname).matched) {
+    const page = components?.default
+    if (typeof page === "function") void (page as () => Promise<unknown>)()
+  }
+}
 
 router.afterEach((to) => {
   if (to.path.startsWith("/do/")) use(String(to.params.command))

@@ -1,7 +1,7 @@
 /** What the platform can do, as the portal tells it: forms, lists and words are drawn from it. */
 import { shallowRef } from "vue"
 import { keep, kept } from "@/offline/store"
-import { type Language, Unreachable } from "./http"
+import { type Language, Unreachable, early } from "./http"
 
 export interface Option {
   /** A number where the enumeration counts, such as the levels of units. */
@@ -124,11 +124,6 @@ export interface Catalogue {
 
 export const catalogue = shallowRef<Catalogue | null>(null)
 
-interface Kept {
-  etag: string
-  catalogue: Catalogue
-}
-
 /** Without what a list says a second time in the other language (`why_zh` beside `why_en`). */
 function inOneLanguage(found: Catalogue): Catalogue {
   const other = found.lang === "zh" ? "_en" : "_zh"
@@ -141,23 +136,25 @@ function inOneLanguage(found: Catalogue): Catalogue {
 }
 
 /** Shows what is kept from last time at once, and takes over what is new; works without network. */
-export async function loadCatalogue(language: Language, subject: string): Promise<void> {
-  const name = `catalogue:${subject}:${language}`
-  const before = await kept<Kept>(name)
-  if (before) catalogue.value = before.catalogue
-  const fresh = fetchFresh(language, before?.etag ?? "").then(async (found) => {
-    if (!found) return
-    catalogue.value = found.catalogue
-    await keep(name, found)
+export async function loadCatalogue(language: Language): Promise<void> {
+  const name = `catalogue:${language}`
+  const before = await kept<Catalogue>(name)
+  if (before) catalogue.value = before
+  const fresh = fetchFresh(language).then((found) => {
+    catalogue.value = found
+    // Nobody waits for it: only the next visit, and the next time without network, has use for it.
+    void keep(name, found).catch(() => {})
   })
   if (before) fresh.catch(() => {})
   else await fresh
 }
 
-async function fetchFresh(language: Language, etag: string): Promise<Kept | null> {
-  const headers: Record<string, string> = etag ? { "If-None-Match": etag } : {}
-  const answer = await fetch(`/portal/catalogue?lang=${language}`, { headers })
-  if (answer.status === 304) return null
+/** The browser itself keeps it with its tag, and is told if nothing has changed. */
+async function fetchFresh(language: Language): Promise<Catalogue> {
+  const begun = await early("/portal/catalogue")
+  const found = begun?.ok ? ((await begun.json()) as Catalogue) : null
+  if (found?.lang === language) return inOneLanguage(found)
+  const answer = await fetch(`/portal/catalogue?lang=${language}`)
   if (!answer.ok) throw new Unreachable(`catalogue: ${answer.status}`)
-  return { etag: answer.headers.get("etag") ?? "", catalogue: inOneLanguage(await answer.json()) }
+  return inOneLanguage((await answer.json()) as Catalogue)
 }

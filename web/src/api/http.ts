@@ -52,6 +52,13 @@ export function whenSignedOut(act: () => void): void {
   guard.whenSignedOut = act
 }
 
+/** The answer to what index.html has asked for before there were scripts; only once. */
+export async function early(path: string): Promise<Response | null> {
+  const answer = window.early?.[path]
+  if (window.early) delete window.early[path]
+  return (await answer) ?? null
+}
+
 /** Asks the portal; throws `Refusal` for a no, `Unreachable` where nothing certain came back. */
 export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>> {
   const { method = "GET", body, file, headers = {}, signal } = asked
@@ -60,12 +67,9 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>
   if (body !== undefined) sent["Content-Type"] = "application/json"
   let answer: Response
   try {
-    answer = await fetch(path, {
-      method,
-      headers: sent,
-      signal: signal ?? null,
-      body: file ?? (body === undefined ? null : JSON.stringify(body)),
-    })
+    const content = file ?? (body === undefined ? null : JSON.stringify(body))
+    const begun = method === "GET" ? await early(path) : null
+    answer = begun ?? (await fetch(path, { method, headers: sent, signal: signal ?? null, body: content }))
   } catch (error) {
     if (signal?.aborted) throw error
     throw new Unreachable(String(error))

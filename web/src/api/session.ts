@@ -1,6 +1,5 @@
 /** Who is signed in, the posts they hold, and the unit that they work for now. */
 import { computed, ref } from "vue"
-import { forget, keep, kept } from "@/offline/store"
 import { type Language, Unreachable, ask, carry, whenSignedOut } from "./http"
 
 export interface Unit {
@@ -47,17 +46,26 @@ whenSignedOut(() => {
   expired.value = session.value.signed_in
 })
 
+/** Whoever was signed in last, for when there is no network to ask. */
+const LAST = "houqin-session"
+
 /** Asks who is signed in; without network it is whoever was last, so that forms still open. */
 export async function loadSession(): Promise<void> {
+  const { subject } = session.value
   try {
     const { data } = await ask<Session>("/session")
-    take({ ...NOBODY, ...data })
-    if (data.signed_in) await keep("session", session.value)
-    else await forget("session")
+    if (!subject || data.subject === subject) take({ ...NOBODY, ...data })
+    else if (data.signed_in) location.assign("/") // nothing that is open here is theirs
+    else expired.value = true
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error
-    take((await kept<Session>("session")) ?? NOBODY)
+    const last = localStorage.getItem(LAST)
+    if (last) take(JSON.parse(last) as Session)
   }
+}
+
+export function forgetSession(): void {
+  localStorage.removeItem(LAST)
 }
 
 export async function workFor(unit: Unit): Promise<void> {
@@ -77,20 +85,15 @@ export function signIn(): void {
   location.assign(`/auth/sign-in?${query}`)
 }
 
-export async function signOut(): Promise<void> {
-  const { data } = await ask<{ to: string }>("/auth/sign-out", { method: "POST" })
-  await forget("session")
-  location.assign(data.to)
-}
-
 async function change(path: string, body: unknown): Promise<void> {
   const { data } = await ask<Session>(path, { method: "POST", body })
   take({ ...NOBODY, ...data })
-  if (data.signed_in) await keep("session", session.value)
 }
 
 function take(fresh: Session): void {
   session.value = fresh
   expired.value = false
   carry(fresh.csrf)
+  if (fresh.signed_in) localStorage.setItem(LAST, JSON.stringify(fresh))
+  else forgetSession()
 }

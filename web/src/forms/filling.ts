@@ -49,9 +49,8 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
 
   async function write(): Promise<void> {
     if (!touched || outcome.value) return
-    const { subject } = session.value
     const saved_at = new Date().toISOString()
-    await saveDraft({ name, subject, key, version: thing.value?.version ?? null, value: value.value, saved_at })
+    await saveDraft({ name, command: command.name, id: thing.value?.id ?? null, key, version: thing.value?.version ?? null, value: value.value, saved_at })
   }
 
   async function begin(): Promise<void> {

@@ -3,13 +3,12 @@ import { createI18n } from "vue-i18n"
 import { loadCatalogue } from "@/api/catalogue"
 import type { Language } from "@/api/http"
 import { session, speak } from "@/api/session"
+import zh from "./zh.json"
 
 export const i18n = createI18n({ legacy: false, locale: "zh", fallbackLocale: false, messages: {} })
 
-const texts = {
-  zh: () => import("./zh.json"),
-  en: () => import("./en.json"),
-}
+/** The usual language comes with the application, the other when somebody wants it. */
+const texts = { zh: () => ({ default: zh }), en: () => import("./en.json") }
 
 /** Loads a language's texts and shows them. */
 export async function show(language: Language): Promise<void> {
@@ -25,6 +24,6 @@ export async function show(language: Language): Promise<void> {
 export async function change(language: Language): Promise<void> {
   const told = speak(language)
   await show(language)
-  if (session.value.signed_in) await loadCatalogue(language, session.value.subject)
+  if (session.value.signed_in) await loadCatalogue(language)
   await told
 }

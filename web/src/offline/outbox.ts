@@ -6,6 +6,7 @@
 import { computed, shallowRef } from "vue"
 import { type Problem, Refusal, Unreachable, ask } from "@/api/http"
 import { loadSession, session } from "@/api/session"
+import { drafts } from "./drafts"
 import { database } from "./store"
 
 export type State = "pending" | "sent" | "refused" | "conflict"
@@ -81,7 +82,7 @@ export async function sendAnyway(record: Waiting): Promise<void> {
 }
 
 export async function refresh(): Promise<void> {
-  const all = await (await database()).getAllFromIndex("outbox", "subject", session.value.subject)
+  const all = await (await database()).getAll("outbox")
   outbox.value = all.sort((a, b) => a.filled_at.localeCompare(b.filled_at))
 }
 
@@ -116,6 +117,8 @@ async function send(record: Waiting): Promise<boolean> {
   const asked = { method: "POST" as const, body: record.body, headers }
   try {
     if (!session.value.csrf) await loadSession()
+    // A record is sent by whoever filled it in, or not at all.
+    if (session.value.subject !== record.subject) return false
     const { data } = await ask<Entered>(record.path, asked)
     await put({ ...record, state: "sent", answer: data, problem: null, tries: record.tries + 1 })
     return true
@@ -168,8 +171,14 @@ async function askToPersist(): Promise<void> {
   persisted.value = (await navigator.storage.persisted()) || (await navigator.storage.persist())
 }
 
-/** What waits as a file, for whoever cannot send it from here. */
-export function exported(): Blob {
-  const text = JSON.stringify({ exported_at: new Date().toISOString(), records: unsent.value }, null, 1)
-  return new Blob([text], { type: "application/json" })
+/** Saves what waits and what is begun as a file, for whoever cannot send it from here. */
+export async function saveUnsent(): Promise<void> {
+  const exported_at = new Date().toISOString()
+  const { subject } = session.value
+  const all = { exported_at, subject, records: unsent.value, drafts: await drafts() }
+  const link = document.createElement("a")
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(all, null, 1)], { type: "application/json" }))
+  link.download = `houqin-${exported_at.slice(0, 16).replaceAll(":", "")}.json`
+  link.click()
+  URL.revokeObjectURL(link.href)
 }

@@ -1,48 +1,76 @@
-/** What the browser keeps: drafts, the outbox, and what was last known of the platform. */
+/**
+ * What the browser keeps for a person: drafts, the outbox, and what was last known of the
+ * platform. Each has a database of their own, so that nobody meets on a shared device what
+ * another has left on it.
+ */
 import { type DBSchema, type IDBPDatabase, openDB } from "idb"
+import { session } from "@/api/session"
 import type { Waiting } from "./outbox"
 
 export interface Draft {
   name: string
-  subject: string
+  command: string
+  id: string | null
   key: string
   version: number | null
   value: Record<string, unknown>
   saved_at: string
 }
 
-interface Houqin extends DBSchema {
+interface Own extends DBSchema {
   known: { key: string; value: unknown }
   drafts: { key: string; value: Draft }
-  outbox: { key: string; value: Waiting; indexes: { subject: string } }
+  outbox: { key: string; value: Waiting }
   rows: { key: [string, string]; value: { view: string; id: string; text: string; row: unknown } }
 }
 
-let opened: Promise<IDBPDatabase<Houqin>> | null = null
+const opened = new Map<string, Promise<IDBPDatabase<Own>>>()
 
-export function database(): Promise<IDBPDatabase<Houqin>> {
-  opened ??= openDB<Houqin>("houqin", 1, {
+/** The database of whoever is signed in. */
+export function database(): Promise<IDBPDatabase<Own>> {
+  const { subject } = session.value
+  if (!subject) throw new Error("nobody is signed in")
+  return databaseOf(subject)
+}
+
+function databaseOf(subject: string): Promise<IDBPDatabase<Own>> {
+  const known = opened.get(subject)
+  if (known) return known
+  const fresh = openDB<Own>(`houqin-of-${subject}`, 1, {
     upgrade(made) {
       made.createObjectStore("known")
       made.createObjectStore("drafts", { keyPath: "name" })
-      made.createObjectStore("outbox", { keyPath: "key" }).createIndex("subject", "subject")
+      made.createObjectStore("outbox", { keyPath: "key" })
       made.createObjectStore("rows", { keyPath: ["view", "id"] })
     },
     terminated() {
-      opened = null
+      opened.delete(subject)
     },
   })
-  return opened
+  opened.set(subject, fresh)
+  return fresh
 }
 
 export async function keep(name: string, value: unknown): Promise<void> {
-  await (await database()).put("known", JSON.parse(JSON.stringify(value)), name)
+  await (await database()).put("known", value, name)
 }
 
 export async function kept<T>(name: string): Promise<T | undefined> {
   return (await (await database()).get("known", name)) as T | undefined
 }
 
-export async function forget(name: string): Promise<void> {
-  await (await database()).delete("known", name)
+/** Removes what the device holds of a person; `unsent`: all but drafts and records not yet entered. */
+export async function clear(subject: string, except: "unsent" | "nothing"): Promise<void> {
+  const all = (await databaseOf(subject)).transaction(["known", "rows", "drafts", "outbox"], "readwrite")
+  const outbox = all.objectStore("outbox")
+  await all.objectStore("known").clear()
+  await all.objectStore("rows").clear()
+  if (except === "nothing") {
+    await all.objectStore("drafts").clear()
+    await outbox.clear()
+  }
+  for (const record of await outbox.getAll()) {
+    if (record.state === "sent") await outbox.delete(record.key)
+  }
+  await all.done
 }

@@ -1,9 +1,11 @@
 /** Which forms somebody opens often: they come first. Kept on this device alone. */
-const NAME = "houqin-used"
+import { session } from "@/api/session"
+
+const nameOf = (subject: string): string => `houqin-used-of-${subject}`
 
 function counts(): Record<string, number> {
   try {
-    return JSON.parse(localStorage.getItem(NAME) ?? "{}") as Record<string, number>
+    return JSON.parse(localStorage.getItem(nameOf(session.value.subject)) ?? "{}") as Record<string, number>
   } catch {
     return {}
   }
@@ -14,5 +16,10 @@ export function used(command: string): number {
 }
 
 export function use(command: string): void {
-  localStorage.setItem(NAME, JSON.stringify({ ...counts(), [command]: used(command) + 1 }))
+  const counted = { ...counts(), [command]: used(command) + 1 }
+  localStorage.setItem(nameOf(session.value.subject), JSON.stringify(counted))
+}
+
+export function forgetUsed(subject: string): void {
+  localStorage.removeItem(nameOf(subject))
 }

@@ -1,4 +1,8 @@
-"""`make screenshots`: the main pages with the example's data, into build/screens."""
+"""The portal's pages with the example's data, looked at by a script in the browser.
+
+python -m tests.browser.demo_pages           `make screenshots`: pictures, into build/screens
+python -m tests.browser.demo_pages budget    `make web-budget`: weights and times, into build/web.json
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,10 @@ from deploy.local.supervisor import ROOT, RUN, Stack
 HERE = ROOT / "tests" / "browser"
 
 
-async def screenshots() -> int:
+SCRIPTS = {"screens": "screens.mjs", "budget": "budget.mjs"}
+
+
+async def looked_at(script: str) -> int:
     """Enters the example unless it is there, and looks at every page; node's exit status."""
     scenario = read(DEFAULT)
     planned = plan(DEFAULT, scenario)
@@ -25,9 +32,9 @@ async def screenshots() -> int:
     async with Stack(RUN / "demo") as stack:
         await shown(stack, DEFAULT, scenario, planned)
         told = {**os.environ, "HOUQIN_PORTAL": stack.urls["portal"]}
-        node = await asyncio.create_subprocess_exec(web.NODE, HERE / "screens.mjs", env=told)
+        node = await asyncio.create_subprocess_exec(web.NODE, HERE / script, env=told)
         return await node.wait()
 
 
 if __name__ == "__main__":
-    sys.exit(run(screenshots()))
+    sys.exit(run(looked_at(SCRIPTS[(sys.argv[1:] or ["screens"])[0]])))
