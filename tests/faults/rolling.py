@@ -58,10 +58,10 @@ LATER = {
         ("    previous_cny: Decimal\n    reason: str\n",
          '    previous_cny: Decimal\n    reason: str\n    release: str = "earlier"\n'),
         ("    free_cny: Decimal\n    changed_at: datetime\n",
-         "    free_cny: Decimal\n    bound_cny: Decimal\n    changed_at: datetime\n"),
+         "    free_cny: Decimal\n    left_cny: Decimal\n    changed_at: datetime\n"),
         ("            free_cny=balance.free_cny,\n            changed_at",
          ("            free_cny=balance.free_cny,\n"
-         "            bound_cny=balance.committed_cny + balance.spent_cny,\n            changed_at")),
+         "            left_cny=balance.free_cny,\n            changed_at")),
         ("command: AmendBudget, by: By) -> BudgetAmended | None:",
          "command: AmendBudget, by: By) -> list[Event | Send] | None:"),
         ("    return BudgetAmended(\n", "    amended = BudgetAmended(\n"),
@@ -85,9 +85,8 @@ LATER = {
 }  # fmt: skip
 """What is changed in which file of the later release."""
 
-_UNLIKE = """
-select count(*) from view_budget_lines where bound_cny is distinct from committed_cny + spent_cny
-"""
+# Amending moves it: a row that only the earlier release has written shows what was left before.
+_UNLIKE = "select count(*) from view_budget_lines where left_cny is distinct from free_cny"
 
 
 def make_later(folder: Path) -> Path:
