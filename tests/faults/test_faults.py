@@ -101,8 +101,8 @@ async def test_who_is_asked_to_end_leaves_its_groups(faults: Run) -> None:
     assert len(members) == 1, "only the one who stayed"
 
 
-LONGER = {"F7", "F8", "F10", "F13", "F16", "F18"}
-"""Nothing for a short run: bursts, restores, restarts of everything, disks that only root can fill."""
+LONGER = {"F7", "F8", "F10", "F13", "F14", "F16", "F18"}
+"""Nothing for a short run: bursts, rebuilds, restores, restarts of everything, disks that only root can fill."""
 
 
 def test_every_fault_is_met() -> None:
