@@ -14,15 +14,15 @@ from uuid import UUID
 import asyncpg
 from prometheus_client import Gauge
 
-from hosting import migrations
+from hosting import migrations, view_tables
 from hosting.tail import Known, in_archive, in_kafka
 from sealing.vault import Vault
-from shared import store, views
+from shared import store
 from shared.config import Settings
 from shared.directory import own_places
 from shared.kernel import Service
 from shared.locks import Lock
-from shared.store import Connection, NewEvent, Part, Stream
+from shared.store import Connection, NewEvent, Stream
 from shared.timers import due_parts
 
 BEHIND = Gauge(
@@ -251,8 +251,7 @@ class Back:
         await self.connection.execute(
             "insert into reacted select distinct unnest($1::uuid[]) on conflict do nothing", causes
         )
-        for part in own_places(map(_new, events)):
-            await self._run(part)
+        await view_tables.carry_out(self.connection, *own_places(map(_new, events)))
 
     async def finish(self) -> None:
         """Moves heads, lists and due moments to where the streams are now."""
@@ -278,13 +277,9 @@ class Back:
             by_aggregate.setdefault(stream.aggregate, []).append(stream)
         for name, streams in by_aggregate.items():
             for view in self.aggregates[name].views:
-                await self._run(*views.parts(view, streams))
-        await self._run(*due_parts(self.aggregates, by_aggregate, self.config.late_entry_grace_s))
-
-    async def _run(self, *parts: Part) -> None:
-        for part in parts:
-            marks = [f"${n}" for n in range(1, len(part.arguments) + 1)]
-            await self.connection.execute(part.sql.format(*marks), *part.arguments)
+                await view_tables.write(self.connection, view, streams)
+        due = due_parts(self.aggregates, by_aggregate, self.config.late_entry_grace_s)
+        await view_tables.carry_out(self.connection, *due)
 
 
 async def _present(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from shared import views
 from shared.kernel import ViewOf
-from shared.store import Connection, Stream
+from shared.store import Connection, Part, Stream
 
 # Columns of another release stay, empty where it does not write: its processes may still run.
 _OTHERS = """
@@ -40,6 +40,11 @@ async def write(
     connection: Connection, view: ViewOf, streams: Sequence[Stream], table: str = ""
 ) -> None:
     """Brings the view's rows of `streams` up to date by themselves, not with an append."""
-    for part in views.parts(view, streams, table=table or views.table_of(view)):
+    await carry_out(connection, *views.parts(view, streams, table=table))
+
+
+async def carry_out(connection: Connection, *parts: Part) -> None:
+    """Executes parts of an append each by itself."""
+    for part in parts:
         names = [f"${n}" for n in range(1, len(part.arguments) + 1)]
         await connection.execute(part.sql.format(*names), *part.arguments)
