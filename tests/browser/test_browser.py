@@ -30,7 +30,7 @@ async def test_people_do_their_work_in_a_browser(world: World) -> None:
     await submitted(world)
     told = {"HOUQIN_PORTAL": world.api.urls["portal"], "HOUQIN_PURPOSE": PURPOSE}
     ran = await asyncio.create_subprocess_exec(
-        web.NODE, "--test", "--test-reporter=spec", "journeys.test.mjs",
+        web.NODE, "--test", "--test-reporter=spec", "--test-concurrency=1", "*.test.mjs",
         cwd=HERE, env={**os.environ, **told}, stdout=PIPE, stderr=STDOUT,
     )  # fmt: skip
     said, _ = await ran.communicate()
