@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from bench import append, figures, live, projection, rebuilding, web
+from bench import alerting, append, figures, live, projection, rebuilding, web
 from bench.peers import appending, projecting
 from bench.place import Place, rounds_wanted
 from bench.rows import RESULT, Row, save, table
@@ -42,6 +42,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "figures": figures.figures,
     "rebuild": rebuilding.rebuild,
     "latency": live.latency,
+    "alert": alerting.alert,
     "memory": live.memory,
     "start": live.start,
 }

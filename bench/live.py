@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID
 
 import asyncpg
 
@@ -30,7 +29,7 @@ PREFIX = "bench-live"
 POLL_S = 0.002
 PATIENCE_S = 120.0
 
-_SEEN = """
+_COUNTED = """
 select coalesce(sum(f.entries), 0)::bigint from figure f
 join series s on s.no = f.series join place p on p.no = f.place
 where s.measure = 'procurement.budget_adopted' and f.grain = 1 and p.unit = $1
@@ -39,14 +38,15 @@ where s.measure = 'procurement.budget_adopted' and f.grain = 1 and p.unit = $1
 
 @dataclass(slots=True)
 class Watch:
-    """Looks again and again how many events a county's figure is the sum of."""
+    """Looks again and again how much has arrived of what was asked for: `counting` counts it."""
 
     pool: Pool
-    county: UUID
+    counting: str
+    of: tuple[object, ...] = ()
     seen: list[tuple[float, int]] = field(default_factory=list)
 
     async def count(self) -> int:
-        return int(await self.pool.fetchval(_SEEN, self.county))
+        return int(await self.pool.fetchval(self.counting, *self.of))
 
     async def run(self) -> None:
         while True:
@@ -61,7 +61,7 @@ class Watch:
                 await asyncio.sleep(0.05)
 
     def waits_s(self, before: int, answered_at: list[float]) -> list[float]:
-        """From each answer until the figure had it: in the figure there are `before` more."""
+        """From each answer until it had arrived, when there were `before` already."""
         waits: list[float] = []
         at = 0
         for n, answered in enumerate(answered_at, before + 1):
@@ -93,7 +93,7 @@ async def county(place: Place) -> AsyncIterator[tuple[int, Watch]]:
             place.process("procurement", "services.procurement", port=ports[0], env=env[0]),
             place.process("reporting", "services.reporting", port=ports[1], env=env[1]),
         ):
-            watch = Watch(read, made.counties[0])
+            watch = Watch(read, _COUNTED, (made.counties[0],))
             await watch.until(await pool.fetchval("select count(*) from event"))
             yield ports[0], watch
 

@@ -19,7 +19,9 @@ type Pool = asyncpg.Pool[asyncpg.Record]
 BEGAN = date(2020, 1, 1)
 
 
-async def settle(pool: Pool, made: World, person: str = "bench") -> None:
+async def settle(
+    pool: Pool, made: World, person: str = "bench", role: Role = Role.FINANCE_OFFICER
+) -> None:
     """Writes the tree and one post at its root into the local copy, as if it had come in events,
     and says that it is current."""
     units = [
@@ -31,7 +33,7 @@ async def settle(pool: Pool, made: World, person: str = "bench") -> None:
         id_: UnitCopy(code=code, name=code, level=level, places=(Place(BEGAN, above),))
         for id_, code, level, above in units
     }
-    post = Post(person=person, unit=made.province, role=Role.FINANCE_OFFICER, since=BEGAN)
+    post = Post(person=person, unit=made.province, role=role, since=BEGAN)
     copied[uuid4()] = StaffCopy(posts={uuid4(): post})
     async with pool.acquire() as connection:
         await keep(connection, copied)

@@ -17,7 +17,7 @@ import asyncpg
 
 from sealing.record import kept
 from sealing.vault import KeysAway, Vault
-from shared import store, views
+from shared import observe, store, views
 from shared.config import Settings
 from shared.decide import Decided, Decider, Known, Missing, Request, Step, seal
 from shared.directory import Directory, own_places
@@ -341,7 +341,8 @@ class Writer:
         parts += own_places(events)
         if not events and not keys:
             return {}
-        places = await store.append(connection, events, moves, keys, parts)
+        with observe.APPENDS.labels(self.service.name).time():
+            places = await store.append(connection, events, moves, keys, parts)
         marks = self._unsealed(final.values())
         passed = [s for s in marks if _passed_mark(known.before[s.id], s.version)]
         if passed:

@@ -3,6 +3,7 @@
 from services.reporting import alert_rules, alert_stream, figure_routes
 from services.reporting.alert import alerts
 from services.reporting.alert.climbing import AlertPolicy
+from services.reporting.alert_count import alert_count
 from services.reporting.alert_rules import DamagePolicy
 from services.reporting.counting import SOURCES, Counting
 from services.reporting.period import SchoolYearPolicy
@@ -15,6 +16,7 @@ reporting = Service(
     policies=[AlertPolicy, DamagePolicy, SchoolYearPolicy],
     reads=SOURCES,
     consumers=[Counting],
+    chores=[alert_count],
     routers=[
         lambda rt: figure_routes.router(rt, Reader(rt)),
         lambda rt: alert_stream.router(rt, Reader(rt)),
