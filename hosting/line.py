@@ -16,8 +16,10 @@ import asyncpg
 
 from shared.config import Settings
 
-STATEMENT_S = 15
-"""A statement that takes longer fails; what it did is unknown, as with a broken line."""
+STATEMENT_S = 10
+"""A statement that takes longer fails; what it did is unknown, as with a broken line. Together with
+a consumer's request it leaves half-open lines no half minute.
+"""
 
 
 type Met = Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]]
