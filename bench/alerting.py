@@ -36,6 +36,8 @@ _RAISED = "select count(*) from alert_list"
 @asynccontextmanager
 async def serving(place: Place, made: World) -> AsyncIterator[tuple[int, Watch]]:
     """Assets and reporting as processes of their own; the port of assets, the alerts' list."""
+    stack = await place.stores()
+    keys = {"HOUQIN_KEYS": stack.dsns["keys"], "HOUQIN_SECRETS": str(stack.secrets)}
     async with AsyncExitStack() as exits:
         ports, pools = (free_port(), free_port()), []
         for service, name in ((assets, "bench_alerts_assets"), (reporting, "bench_alerts")):
@@ -46,7 +48,7 @@ async def serving(place: Place, made: World) -> AsyncIterator[tuple[int, Watch]]
             await settle(pool, made, ASSESSOR, Role.PRINCIPAL)
             await exits.enter_async_context(current(pool))
             port = ports[len(pools)]
-            env = await place.environment(dsn, port, PREFIX)
+            env = await place.environment(dsn, port, PREFIX) | keys
             module = f"services.{service.name}"
             await exits.enter_async_context(place.process(service.name, module, port=port, env=env))
             pools.append(pool)
