@@ -31,6 +31,12 @@ BEHIND = Gauge(
 STREAMS = 1_000
 """Folded at once."""
 
+TURN_S = 600.0
+"""So long a process waits for another one that takes a log's events back."""
+
+_EPOCH = "select max(epoch) from log_epoch"
+_TURN = "select pg_advisory_xact_lock($1)"
+
 _PRESENT = """
 select e.stream, e.version, e.id from event e
 join unnest($1::uuid[], $2::int[]) as t(stream, version)
@@ -94,16 +100,20 @@ async def settle(pool: asyncpg.Pool[asyncpg.Record], service: str, config: Setti
     """Opens a closed log to which Kafka has nothing to add, and closes one that is behind Kafka;
     returns how many events it lacks. Raises KafkaError.
     """
-    lacks = await lacking(pool, service, config)
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
-        is_open = await connection.fetchval("select log_is_open()")
-        if lacks and is_open:
-            await close(connection)
-        elif not lacks and not is_open:
-            await begin_epoch(connection)
-    BEHIND.labels(service).set(lacks)
-    return lacks
+    while True:
+        epoch = await pool.fetchval(_EPOCH)
+        lacks = await lacking(pool, service, config)
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute(_TURN, Lock.MIGRATION, timeout=TURN_S)
+            if await connection.fetchval(_EPOCH) != epoch:
+                continue  # who opened it meanwhile has taken back what was lacking
+            is_open = await connection.fetchval("select log_is_open()")
+            if lacks and is_open:
+                await close(connection)
+            elif not lacks and not is_open:
+                await begin_epoch(connection)
+        BEHIND.labels(service).set(lacks)
+        return lacks
 
 
 async def lacking(pool: asyncpg.Pool[asyncpg.Record], service: str, config: Settings) -> int:
@@ -163,7 +173,7 @@ async def take_back(
     `Torn`, unless it may be declared `void`. Raises KafkaError.
     """
     async with pool.acquire() as connection, connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock($1)", Lock.MIGRATION)
+        await connection.execute(_TURN, Lock.MIGRATION, timeout=TURN_S)
         if await connection.fetchval("select log_is_open()"):
             return Taken()
         mark = await connection.fetchrow("select epoch, tx, seq, offsets from relay")

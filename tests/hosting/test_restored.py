@@ -15,6 +15,7 @@ import httpx
 import pytest
 from aiokafka import TopicPartition
 
+from hosting import restored
 from hosting.application import application
 from hosting.compose import SameServer, prepare_database, running
 from hosting.migrations import migrate
@@ -280,6 +281,24 @@ async def test_a_log_that_lacks_nothing_opens_by_itself(past: Past) -> None:
         assert await settle(pool, "tally", past.config) == 0
         assert await epoch_of(pool) == 2, "an open log goes on in its epoch"
         assert await take_back(pool, tally, past.config) == Taken()
+
+
+async def test_who_counts_while_another_takes_back_does_not_close_what_that_one_opened(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service starts while the operator's command is at work: what it has counted is no more."""
+    config, counted, found = past.restored(), restored.lacking, []
+
+    async def overtaken(*given: Any) -> int:
+        found.append(await counted(*given))
+        if len(found) == 1:
+            await take_back(pool, tally, config)
+        return found[-1]
+
+    monkeypatch.setattr(restored, "lacking", overtaken)
+    async with opened(past.then) as pool:
+        assert await settle(pool, "tally", config) == 0
+        assert await is_open(pool) and found[0] > 0
 
 
 async def is_open(pool: Pool) -> bool:
