@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +17,6 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from asyncpg.pgproto import pgproto
 
 from bench.feed import PARTITIONS, Feed, World
 
@@ -76,7 +75,9 @@ KINDS: dict[bytes, tuple[msgspec.json.Decoder[Any], str]] = {
 }
 
 type Pool = asyncpg.Pool[asyncpg.Record]
-type Sums = dict[tuple[str, UUID, date], tuple[int, Decimal]]
+type Sums = dict[tuple[bytes, bytes, date], list[Any]]
+"""Count and amount by kind, place (as a message's key names it) and day."""
+
 type Columns = list[list[Any]]
 
 
@@ -99,6 +100,16 @@ class Prototype:
     feed: Feed
     counties: Mapping[UUID, UUID]
     folded: list[Folded] = field(default_factory=list)
+    _schools: dict[bytes, UUID] = field(default_factory=dict)
+    _counties: dict[bytes, UUID] = field(default_factory=dict)
+    _above: dict[bytes, bytes] = field(default_factory=dict)
+    _days: dict[bytes, date] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for school, county in self.counties.items():
+            lower, upper = str(school).encode(), str(county).encode()
+            self._schools[lower], self._counties[upper] = school, county
+            self._above[lower] = upper
 
     async def run(self) -> float:
         """Events a second from the first message to the last commit."""
@@ -141,23 +152,26 @@ class Prototype:
             events += len(messages)
             for message in messages:
                 headers = dict(message.headers)
-                decoder, name = KINDS[headers["ce_type"]]
+                kind = headers["ce_type"]
+                decoder, name = KINDS[kind]
                 amount = getattr(decoder.decode(message.value), name)
-                at = datetime.fromisoformat(headers["ce_time"].decode())
-                key = (
-                    headers["ce_type"].decode(),
-                    pgproto.UUID(message.key.decode()),
-                    (at + timedelta(hours=8)).date(),
-                )
-                count, total = sums.get(key, (0, Decimal(0)))
-                sums[key] = (count + 1, total + amount)
+                _add(sums, (kind, message.key, self._day(headers["ce_time"])), 1, amount)
         above: Sums = {}
         for (kind, school, day), (count, total) in sums.items():
-            place = (kind, self.counties[school], day)
-            known = above.get(place, (0, Decimal(0)))
-            above[place] = (known[0] + count, known[1] + total)
+            _add(above, (kind, self._above[school], day), count, total)
         offsets = [(*tp, messages[-1].offset + 1) for tp, messages in records.items()]
-        return Folded(events, _columns(sums), _columns(above), offsets)
+        return Folded(
+            events, _columns(sums, self._schools), _columns(above, self._counties), offsets
+        )
+
+    def _day(self, at: bytes) -> date:
+        """The business day of a moment, which the relay writes in UTC; the same for an hour."""
+        hour = at[:13]
+        day = self._days.get(hour)
+        if day is None:
+            moment = datetime.fromisoformat(at.decode())
+            day = self._days[hour] = (moment + timedelta(hours=8)).date()
+        return day
 
     async def write(self, folded: Folded) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
@@ -166,8 +180,21 @@ class Prototype:
             await connection.execute(_OFFSETS, *map(list, zip(*folded.offsets, strict=True)))
 
 
-def _columns(sums: Sums) -> Columns:
-    rows: Iterable[Any] = ((*key, *value) for key, value in sorted(sums.items()))
+def _add(sums: Sums, key: tuple[bytes, bytes, date], count: int, amount: Any) -> None:
+    known = sums.get(key)
+    if known is None:
+        sums[key] = [count, amount]
+    else:
+        known[0] += count
+        known[1] += amount
+
+
+def _columns(sums: Sums, places: Mapping[bytes, UUID]) -> Columns:
+    """In the order of the key, so that two writers never lock rows crosswise."""
+    rows = (
+        (kind.decode(), places[place], day, *known)
+        for (kind, place, day), known in sorted(sums.items())
+    )
     return [list(column) for column in zip(*rows, strict=True)]
 
 
