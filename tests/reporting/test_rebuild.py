@@ -8,6 +8,7 @@ import asyncio
 from datetime import UTC, date, datetime
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from hosting import archive
 from hosting.rebuild import alone
 from services.reporting.figures import rebuild as rebuilding
+from services.reporting.figures.fold import Folded
 from services.reporting.figures.keep import COPY_FROM, Keeper
 from services.reporting.figures.rebuild import Rebuild, refold
 from services.reporting.figures.roll import Roller
@@ -62,6 +64,8 @@ async def filled(base: Pool, keeper: Keeper, roller: Roller) -> Pool:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuilding, "CHUNK", 50)
+    monkeypatch.setattr(rebuilding, "LEAVES_MAX", 1)
+    monkeypatch.setattr(rebuilding, "SLICE", 2)
     monkeypatch.setattr(rebuilding, "REMOVED", 100)
     monkeypatch.setattr(rebuilding, "REST_MAX", 5)
 
@@ -137,12 +141,12 @@ async def test_stopped_half_way_it_goes_on_where_it_was(
     calls = 0
     whole = Rebuild._add
 
-    async def some(self: Rebuild, run: rebuilding.Run, rows: list[object]) -> rebuilding.Run:
+    async def some(self: Rebuild, *given: Any) -> rebuilding.Run:
         nonlocal calls
         calls += 1
         if calls == 5:
             raise asyncio.CancelledError
-        return await whole(self, run, rows)
+        return await whole(self, *given)
 
     with monkeypatch.context() as patch:
         patch.setattr(Rebuild, "_add", some)
@@ -150,16 +154,38 @@ async def test_stopped_half_way_it_goes_on_where_it_was(
             await rebuild(filled).run()
     assert await filled.fetchval("select folded from rebuild") == 200
     await take(keeper, [repair(ONE)])
-    folded = []
+    again = []
 
-    async def noted(self: Rebuild, run: rebuilding.Run, rows: list[object]) -> rebuilding.Run:
-        folded.append(len(rows))
-        return await whole(self, run, rows)
+    async def noted(self: Rebuild, *given: Any) -> rebuilding.Run:
+        again.append(given[0].folded)
+        return await whole(self, *given)
 
     monkeypatch.setattr(Rebuild, "_add", noted)
     found = await rebuild(filled).run()
     assert found.same, found.shown
-    assert sum(folded) <= MANY + 1 + 1 - 200
+    assert again[0] == 200 and again[-1] <= MANY + 1 + 1
+    assert await kept(filled) == await counted(filled)
+
+
+@pytest.mark.parametrize("sizes", [[50, 1, 2], [50, 1, 3]], ids=["cut alike", "cut otherwise"])
+async def test_stopped_within_a_portion_no_slice_is_written_twice(
+    filled: Pool, small_chunks: None, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+) -> None:
+    whole = Rebuild._cut
+
+    async def first(self: Rebuild, folded: Folded, run: rebuilding.Run) -> None:
+        if not run.slices:
+            raise asyncio.CancelledError
+        await whole(self, folded, run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Rebuild, "_cut", first)
+        with pytest.raises(asyncio.CancelledError):
+            await rebuild(filled).run()
+    assert await filled.fetchval("select slices > 0 and folded = 0 from rebuild")
+    monkeypatch.setattr(rebuilding, "SLICE", sizes[2])
+    found = await rebuild(filled).run()
+    assert found.same, found.shown
     assert await kept(filled) == await counted(filled)
 
 
@@ -222,10 +248,10 @@ async def test_a_month_that_goes_or_comes_while_a_rebuild_is_stopped_counts_once
     await take(keeper, [repair(ONE, at=MARCH, recorded_at=MARCH) for _ in range(120)])
     figures, whole = await kept(base), Rebuild._add
 
-    async def stop(self: Rebuild, run: rebuilding.Run, rows: list[object]) -> rebuilding.Run:
-        if run.folded:
+    async def stop(self: Rebuild, *given: Any) -> rebuilding.Run:
+        if given[0].folded:
             raise asyncio.CancelledError
-        return await whole(self, run, rows)
+        return await whole(self, *given)
 
     async def stopped() -> None:
         with monkeypatch.context() as patch:

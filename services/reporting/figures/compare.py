@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hosting.rebuild import SHOWN, Compared
-from services.reporting.figures.fold import Numbers, Spread, rows_of
+from services.reporting.figures.fold import Folded, Numbers, Spread, rows_of
 from services.reporting.figures.keep import intern_places, intern_series
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def compare(rebuild: Rebuild, run: Run) -> Compared:
             version = await connection.fetchval("select version from rolled")
             if version != rebuild.keeper.tree.version:
                 continue
-            leaves = rebuild.fold(await rebuild.rest(connection, run)).leaves
+            leaves = rebuild.fold(await rebuild.rest(connection, run), Folded()).leaves
             tree = rebuild.keeper.tree
             units = {unit for _, unit, _ in leaves}
             await intern_series(pool, numbers, {key for key, _, _ in leaves})

@@ -7,7 +7,8 @@ the last events are folded: batches under way wait for it, readers see what was 
 after. Only figures are folded: no reaction runs, so that no alert and no webhook repeats itself.
 
 Every step is kept with its effect: what was stopped goes on where it was, or is dropped and begun
-anew. While it folds, no transaction is longer than one chunk, so that no relay waits.
+anew. Events are added up in memory, portion by portion, so that a row is written once and not with
+every event; a portion is written in slices, so that no transaction is long and no relay waits.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import batched
 from typing import Any, NamedTuple
 
 from hosting.progress import Progress
@@ -38,6 +40,14 @@ from shared.kernel import Recorded
 from shared.store import Connection
 
 CHUNK = 20_000
+"""Events read at once."""
+
+LEAVES_MAX = 200_000
+"""So many sums are held in memory (about 0.1 GB), then written."""
+
+SLICE = 20_000
+"""Sums written in one transaction, with those of the units above."""
+
 REST_MAX = 4_000
 """Once so few events have come since the last round, the rest is folded in the switch."""
 
@@ -80,6 +90,13 @@ class Run(NamedTuple):
     tx: int
     seq: int
     folded: int
+    slices: int
+    sizes: list[int]
+
+
+def sizes() -> list[int]:
+    """With what portions and slices are cut."""
+    return [CHUNK, LEAVES_MAX, SLICE]
 
 
 def code_of(measure: Measure) -> str:
@@ -156,18 +173,26 @@ class Rebuild:
         return found
 
     async def _stopped(self) -> Run | None:
-        """The rebuild that was stopped, if it is of the same measures and code."""
+        """The rebuild that was stopped, if it is of the same measures and code, and nothing would
+        be cut otherwise of which a part is written.
+        """
         row = await self.pool.fetchrow(f"select {', '.join(Run._fields)} from rebuild")
         codes = [code_of(measure) for measure in self.wanted]
         names = [measure.name for measure in self.wanted]
-        return Run(*row) if row and (row["measures"], row["codes"]) == (names, codes) else None
+        if row is None or (row["measures"], row["codes"]) != (names, codes):
+            return None
+        run = Run(*row)
+        parts = {source.part for source in await sources_of(self.pool, files=True)}
+        same = run.sizes == sizes() and run.part in parts
+        return run if same or not run.slices else None
 
     async def _begin(self) -> Run:
         row = await self.pool.fetchrow(
-            "insert into rebuild (measures, codes, upto)"
-            f" values ($1, $2, ({_HORIZON})) returning {', '.join(Run._fields)}",
+            "insert into rebuild (measures, codes, sizes, upto)"
+            f" values ($1, $2, $3, ({_HORIZON})) returning {', '.join(Run._fields)}",
             [measure.name for measure in self.wanted],
             [code_of(measure) for measure in self.wanted],
+            sizes(),
         )
         assert row is not None
         return Run(*row)
@@ -203,19 +228,30 @@ class Rebuild:
             if source.part > run.part:
                 run = run._replace(part=source.part, source="", epoch=0, tx=0, seq=0)
             async with source.readable() as table:
-                rows = await self.chunk(run, table)
-                while rows:
-                    # The database looks for the next ones meanwhile.
-                    async with asyncio.TaskGroup() as group:
-                        following = group.create_task(self.chunk(after(run, rows), table))
-                        run = await self._add(run, rows)
-                    rows = following.result()
+                run = await self._part(run, table)
         row = await self.pool.fetchrow(
             f"update rebuild set since = upto, upto = ({_HORIZON}), part = ''"
             f", source = '', epoch = 0, tx = 0, seq = 0 returning {', '.join(Run._fields)}"
         )
         assert row is not None
         return Run(*row)
+
+    async def _part(self, run: Run, table: str) -> Run:
+        """A part of the archive, portion by portion."""
+        rows = await self.chunk(run, table)
+        while rows:
+            folded, reached = Folded(), run
+            while rows and len(folded.leaves) < LEAVES_MAX:
+                async with asyncio.TaskGroup() as group:
+                    following = group.create_task(self.chunk(after(reached, rows), table))
+                    await asyncio.sleep(0)  # the database looks for the next ones meanwhile
+                    self.fold(rows, folded)
+                reached = after(reached, rows)
+                if self.progress is not None:
+                    self.progress.add(len(rows))
+                rows = following.result()
+            run = await self._add(run, reached, folded)
+        return run
 
     async def chunk(self, run: Run, table: str) -> list[Any]:
         """The next events of a part of the archive within the range at hand."""
@@ -227,25 +263,34 @@ class Rebuild:
         )  # fmt: skip
         return rows
 
-    async def _add(self, run: Run, rows: Sequence[Any]) -> Run:
-        """One transaction: what a chunk comes to, and how far that is."""
-        folded, reached = self.fold(rows), after(run, rows)
+    async def _add(self, run: Run, reached: Run, folded: Folded) -> Run:
+        """What a portion comes to, slice by slice; those written before it was stopped are there.
+        With the last one goes how far that is.
+        """
+        leaves = sorted(folded.leaves.items())
+        slices = [dict(some) for some in batched(leaves, SLICE, strict=False)] or [{}]
+        for number, some in enumerate(slices[run.slices :], run.slices + 1):
+            if number < len(slices):
+                await self._cut(Folded(leaves=some), run._replace(slices=number))
+            else:
+                reached = reached._replace(slices=0)
+                await self._cut(Folded(leaves=some, strays=folded.strays), reached)
+        return reached
+
+    async def _cut(self, folded: Folded, run: Run) -> None:
+        """One transaction: a slice, and where the rebuild stands then."""
         while True:
             prepared = await self.keeper.rolled(folded)
             async with self.pool.acquire() as connection, connection.transaction():
                 if await current(connection, prepared):
                     await self._write(connection, prepared)
                     await connection.execute(
-                        "update rebuild set (part, source, epoch, tx, seq, folded) ="
-                        " ($1, $2, $3, $4, $5, $6)",
-                        reached.part, reached.source, reached.epoch, reached.tx, reached.seq,
-                        reached.folded,
-                    )  # fmt: skip
-                    break
+                        "update rebuild set (part, source, epoch, tx, seq, folded, slices) ="
+                        " ($1, $2, $3, $4, $5, $6, $7)",
+                        *run[run._fields.index("part") : run._fields.index("sizes")],
+                    )
+                    return
             await self.keeper.reload()
-        if self.progress is not None:
-            self.progress.add(len(rows))
-        return reached
 
     async def _write(self, connection: Connection, prepared: Prepared) -> None:
         if prepared.folded.strays:
@@ -253,9 +298,9 @@ class Rebuild:
             await connection.execute(_STRAYS, *map(list, columns))
         await write_figures(connection, prepared.rows)
 
-    def fold(self, rows: Sequence[Any]) -> Folded:
-        """What archived events come to, of the measures wanted."""
-        folded, facts = Folded(), self.keeper.folder.facts
+    def fold(self, rows: Sequence[Any], folded: Folded) -> Folded:
+        """Adds what archived events come to, of the measures wanted."""
+        facts = self.keeper.folder.facts
         for row in rows:
             recorded = Recorded(
                 id=row["id"], stream=row["stream"], version=row["version"],
@@ -290,7 +335,7 @@ class Rebuild:
             await connection.fetchval("select version from rolled for update")
             await self.keeper.reload()
             rest = await self.rest(connection, run)
-            await self._write(connection, await self.keeper.rolled(self.fold(rest)))
+            await self._write(connection, await self.keeper.rolled(self.fold(rest, Folded())))
             names = sorted(self.names)
             await connection.execute(
                 "update series set stand = 'old' where stand = 'live' and measure = any($1)", names
