@@ -13,7 +13,7 @@ import httpx
 
 from bench.feed import World, world
 from bench.live import POLL_S, SCHOOLS, Watch
-from bench.place import Place, free_port
+from bench.place import Place, Pool, free_port
 from bench.rows import Row, percentile, plain
 from bench.web import current
 from bench.world import settle
@@ -39,7 +39,7 @@ async def serving(place: Place, made: World) -> AsyncIterator[tuple[int, Watch]]
     stack = await place.stores()
     keys = {"HOUQIN_KEYS": stack.dsns["keys"], "HOUQIN_SECRETS": str(stack.secrets)}
     async with AsyncExitStack() as exits:
-        ports, pools = (free_port(), free_port()), []
+        ports, pools = (free_port(), free_port()), list[Pool]()
         for service, name in ((assets, "bench_alerts_assets"), (reporting, "bench_alerts")):
             dsn = await place.dsn(name)
             pool = await exits.enter_async_context(asyncpg.create_pool(dsn, min_size=1, max_size=2))
