@@ -25,6 +25,7 @@ from hosting.application import application
 from hosting.collector import collect_seldom
 from hosting.compose import RoleName, running
 from hosting.export_log import export
+from hosting.waiting_for import tell_on_signal
 from shared import observe
 from shared.config import settings
 from shared.kernel import Service
@@ -50,6 +51,7 @@ async def serve(service: Service, role: RoleName) -> None:
                     loop.add_signal_handler(number, self.handle_exit, number, None)
                 yield
 
+        tell_on_signal()
         server = Server(
             uvicorn.Config(
                 application(rt, role), config.host, config.port, log_level="warning",

@@ -21,7 +21,7 @@ import psutil  # type: ignore[import-untyped]
 from deploy.local import supervisor
 from deploy.local.instance import choose_ports
 from deploy.local.kafka import Kafka
-from deploy.local.process import Process
+from deploy.local.process import Process, StartFailed
 from deploy.local.supervisor import ROOT, RUN, Stack
 from tests.faults.proxy import HOST, Link
 from tests.world import until
@@ -181,7 +181,10 @@ class Rig(Stack):
             process = self._parts[name].process
             return process.running and process.pid != pid
 
-        await until(replaced, BACK_S)
+        try:
+            await until(replaced, BACK_S)
+        except TimeoutError as error:
+            raise StartFailed(await self._why(name)) from error
         await self.until_ready(name, BACK_S)
         # Its keeper waits longer after each death, which would only slow the next round.
         part = self._parts[name]
@@ -189,6 +192,15 @@ class Rig(Stack):
             part.keeper.cancel()
             await asyncio.gather(part.keeper, return_exceptions=True)
         part.keeper = asyncio.create_task(self._keep(part))
+
+    async def _why(self, name: str) -> str:
+        """What a part that should have been replaced says of itself."""
+        part = self._parts[name]
+        if part.process.running:
+            part.process.kill(signal.SIGUSR1)
+            await asyncio.sleep(2)  # it has nobody to tell when it is done
+        said = "\n".join(part.process.log.read_text("utf-8", "replace").splitlines()[-60:])
+        return f"{name}: running {part.process.running}, kept by {part.keeper}\n{said}"
 
     async def until_all_answer(self) -> None:
         """Waits until every part answers: from then on the platform has to recover by itself."""
