@@ -7,8 +7,9 @@ import { loadCatalogue } from "./api/catalogue"
 import { Unreachable } from "./api/http"
 import { loadSession, session } from "./api/session"
 import { i18n, show } from "./i18n"
-import { finishLeaving, leaveWithOtherTabs } from "./offline/leaving"
+import { finishLeaving } from "./offline/leaving"
 import { startOutbox } from "./offline/outbox"
+import { beginAnewWithOtherTabs } from "./offline/tabs"
 import { learnUnits } from "./references"
 import { prefetchPage, router } from "./router"
 import { desk } from "./shell/width"
@@ -18,13 +19,13 @@ const FONT_MS = 1500
 /** Who is there decides what is shown, so the first page waits for it; all else comes after. */
 async function begin(): Promise<void> {
   prefetchPage()
+  beginAnewWithOtherTabs()
   if (await finishLeaving()) await loadSession()
   const { signed_in, language } = session.value
   await show(language)
   if (signed_in) await loadCatalogue(language).catch(tolerate)
   createApp(App).use(i18n).use(router).mount("#app")
   addFont()
-  leaveWithOtherTabs()
   if (!signed_in) return
   await startOutbox()
   watchAlerts()

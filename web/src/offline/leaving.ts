@@ -7,6 +7,7 @@ import { Refusal, Unreachable, ask, carry } from "@/api/http"
 import { type Session, forgetSession, session } from "@/api/session"
 import { forgetUsed } from "@/shell/used"
 import { clear } from "./store"
+import { tellOtherTabs } from "./tabs"
 
 interface Leaving {
   subject: string
@@ -16,19 +17,13 @@ interface Leaving {
 }
 
 const NOTE = "houqin-leaving"
-const tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("houqin-session") : null
-
-/** Somebody signed out in another tab: this one shows theirs no longer. */
-export function leaveWithOtherTabs(): void {
-  if (tabs) tabs.onmessage = () => location.assign("/")
-}
 
 /** Signs out here and at the provider; `except`: what stays for whoever signs in by the same name. */
 export async function signOut(except: "unsent" | "nothing"): Promise<void> {
   const leaving = { subject: session.value.subject, except, ended: false }
   note(leaving)
   await remove(leaving)
-  tabs?.postMessage("left")
+  tellOtherTabs()
   location.assign(await end(leaving))
 }
 

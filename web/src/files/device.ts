@@ -1,0 +1,31 @@
+/**
+ * Photos, signatures and documents as the device keeps them, by their SHA-256: from the moment
+ * they are taken until the record that names them has been entered.
+ */
+import { database, dropUnnamed } from "@/offline/store"
+import { hashesIn } from "./named"
+
+/** What no draft or record names stays so long: a form that is open may be about to. */
+const UNNAMED_MS = 24 * 3_600_000
+
+/** Keeps a file on the device; the name that drafts and records know it by. */
+export async function keepFile(blob: Blob): Promise<string> {
+  const bytes = await blob.arrayBuffer()
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))
+  const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("")
+  await (await database()).put("files", { sha256, type: blob.type, bytes, kept_at: Date.now() })
+  return sha256
+}
+
+/** A file that the device still has. */
+export async function keptFile(sha256: string): Promise<Blob | undefined> {
+  const found = await (await database()).get("files", sha256)
+  return found && new Blob([found.bytes], { type: found.type })
+}
+
+/** Removes what no draft or record names any more; what `entered` names even if it is recent. */
+export async function forgetFiles(entered: unknown = null): Promise<void> {
+  const done = hashesIn(entered)
+  const before = Date.now() - UNNAMED_MS
+  await dropUnnamed(await database(), (file) => file.kept_at < before || done.has(file.sha256))
+}
