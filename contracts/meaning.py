@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.fields import FILE_KINDS
 from shared.kernel import Decision, Service
 from shared.words import SHARED, read
 
@@ -15,8 +16,8 @@ SERVICES = Path(__file__).parent.parent / "services"
 
 
 def references_of(service: Service) -> dict[str, str]:
-    """Field name -> what an id under that name points at: an aggregate of the service, a unit, or
-    a list whose rows' `key` it is. A name means one thing within a service.
+    """Field name -> what an id under that name points at: an aggregate of the service, a unit, a
+    list whose rows' `key` it is, or a stored file. A name means one thing within a service.
     """
     own = read(SERVICES / service.name / "words.toml").get("references", {})
     names = {aggregate.name: aggregate.name for aggregate in service.aggregates}
@@ -45,9 +46,9 @@ def tell(schemas: Mapping[str, Any], references: Mapping[str, str]) -> None:
         for name, field in schema.get("properties", {}).items():
             # What declares its own meaning, itself or by its type, is left as it is.
             told = _told(field, schemas)
-            if "x-ref" not in told and _is_id(field, schemas):
+            if "x-ref" not in told:
                 target = references.get(name) or references.get(name.removesuffix("s"))
-                if target is not None:
+                if target in FILE_KINDS or (target is not None and _is_id(field, schemas)):
                     field["x-ref"] = target
             unit = units.get(name.rpartition("_")[2]) if "_" in name else None
             if unit is not None and "x-unit" not in told and _is_number(field, schemas):

@@ -86,12 +86,17 @@ type Subject = Annotated[
 type UnitId = Annotated[UUID, Field(json_schema_extra={"x-ref": "unit"})]
 """The id of a unit of the organisation tree."""
 
-type File = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9a-f]{64}$"),
-    Field(json_schema_extra={"x-ref": "file"}),
-]
-"""A stored file (photo, certificate), named by its SHA-256."""
+FILE_KINDS = ("photo", "signature", "document")
+_SHA256 = StringConstraints(pattern=r"^[0-9a-f]{64}$")
+
+type Photo = Annotated[str, _SHA256, Field(json_schema_extra={"x-ref": "photo"})]
+"""A stored picture, named by its SHA-256."""
+
+type Signature = Annotated[str, _SHA256, Field(json_schema_extra={"x-ref": "signature"})]
+"""A stored picture of somebody's signature, named by its SHA-256."""
+
+type Document = Annotated[str, _SHA256, Field(json_schema_extra={"x-ref": "document"})]
+"""A stored scan (a picture or PDF: contract, certificate), named by its SHA-256."""
 
 type Moment = AwareDatetime
 """A moment with its time zone."""

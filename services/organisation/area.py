@@ -16,7 +16,7 @@ import msgspec
 from pydantic import Field
 
 from services.organisation.spans import midnight, month_of, next_month
-from shared.fields import File, Reason, Subject, Text, UnitId
+from shared.fields import Photo, Reason, Subject, Text, UnitId
 from shared.kernel import (
     Aggregate,
     By,
@@ -179,7 +179,7 @@ class RecordSchoolVisit(Command):
     school: UnitId
     day: date | None = None
     findings: Reason
-    photos: Annotated[tuple[File, ...], Field(max_length=20)] = ()
+    photos: Annotated[tuple[Photo, ...], Field(max_length=20)] = ()
 
 
 @areas.post("/areas/{id}/visit", allow=(Role.ADMINISTRATOR, *BUREAU))

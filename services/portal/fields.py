@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from shared.fields import FILE_KINDS
 from shared.words import Words
 
 type Schema = Mapping[str, Any]
@@ -103,8 +104,8 @@ class Fields:
             # What the list's ids point at is said of the list.
             item = dict(schema["items"]) | ({"x-ref": reference} if reference else {})
             return {"kind": "list", "item": self._field("", item, depth + 1)}
-        if reference == "file":
-            return {"kind": "file"}
+        if reference in FILE_KINDS:
+            return {"kind": "file", "file": reference}
         if reference:
             return {"kind": "ref", "ref": self.refer(reference)}
         if "enum" in schema:

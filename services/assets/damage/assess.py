@@ -23,7 +23,7 @@ from services.assets.damage import (
     damages,
 )
 from services.assets.terms import CardId, Line
-from shared.fields import Count, File, Money, Reason, Subject, Text, UnitId
+from shared.fields import Count, Money, Photo, Reason, Subject, Text, UnitId
 from shared.kernel import By, Command, Creation, From, Part, Refused, Send
 from shared.organisation import MANAGERS, SCHOOL_STAFF, Unit
 
@@ -43,7 +43,7 @@ class ReportDamage(Creation):
     place: Line = ""
     happened_on: date | None = None
     description: Text = ""
-    photos: Annotated[tuple[File, ...], Field(max_length=9)] = ()
+    photos: Annotated[tuple[Photo, ...], Field(max_length=9)] = ()
 
 
 @damages.post("/damages", allow=SCHOOL_STAFF)

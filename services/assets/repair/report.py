@@ -20,7 +20,7 @@ from services.assets.repair import (
     repairs,
 )
 from services.assets.terms import CardId, Line
-from shared.fields import Count, File, Reason, Text
+from shared.fields import Count, Photo, Reason, Text
 from shared.kernel import By, Command, Creation, From, Refused
 from shared.organisation import MANAGERS, SCHOOL_STAFF
 
@@ -38,7 +38,7 @@ class ReportRepair(Creation):
     measure_unit: Line = ""
     urgency: Urgency = Urgency.NORMAL
     description: Text = ""
-    photos: Annotated[tuple[File, ...], Field(max_length=9)] = ()
+    photos: Annotated[tuple[Photo, ...], Field(max_length=9)] = ()
     round: UUID | None = None
 
 

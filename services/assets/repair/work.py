@@ -23,7 +23,7 @@ from services.assets.repair import (
     repairs,
 )
 from services.assets.terms import CardId, Line, MeasureUnit
-from shared.fields import File, Money, Name, Quantity, Reason, Subject
+from shared.fields import Money, Name, Photo, Quantity, Reason, Subject
 from shared.kernel import By, Command, Part, Refused, Send
 from shared.organisation import Role
 
@@ -135,7 +135,7 @@ class FinishRepair(Command):
 
     work: Reason
     labour_cny: Money = Decimal(0)
-    photos: Annotated[tuple[File, ...], Field(max_length=9)] = ()
+    photos: Annotated[tuple[Photo, ...], Field(max_length=9)] = ()
 
 
 @repairs.post("/repairs/{id}/finish", allow=(Role.REPAIRER,))

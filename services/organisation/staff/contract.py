@@ -16,7 +16,7 @@ from services.organisation.staff import (
     Staff,
     staff,
 )
-from shared.fields import File, Reason
+from shared.fields import Document, Reason
 from shared.kernel import By, Command, Refused
 from shared.organisation import Role
 
@@ -36,7 +36,7 @@ class SignLabourContract(Command):
     signed_on: date
     first_day: date
     last_day: date | None = None
-    document: File | None = None
+    document: Document | None = None
 
 
 @staff.post("/staff/{id}/sign-contract", allow=KEEPERS)

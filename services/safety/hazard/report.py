@@ -19,14 +19,14 @@ from services.safety.hazard import (
 )
 from services.safety.inspection import InspectionFailed, InspectionPassed, InspectionResult
 from services.safety.programme import ProgrammeKind
-from shared.fields import File, Name, Reason
+from shared.fields import Name, Photo, Reason
 from shared.kernel import By, Creation, Recorded, Refused, Send
 from shared.organisation import BUREAU, SCHOOL_STAFF, Role
 
 REPORTERS = (*SCHOOL_STAFF, *BUREAU, Role.PARENTS_COMMITTEE, Role.ADMINISTRATOR)
 """Everybody may say that something is dangerous."""
 
-type HazardPhotos = Annotated[tuple[File, ...], Field(max_length=20)]
+type HazardPhotos = Annotated[tuple[Photo, ...], Field(max_length=20)]
 
 
 class ReportHazard(Creation):

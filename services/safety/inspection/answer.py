@@ -15,14 +15,14 @@ from services.safety.inspection import (
     inspections,
 )
 from services.safety.programme import SELF_INSPECTORS
-from shared.fields import File, Reason, Text
+from shared.fields import Photo, Reason, Signature, Text
 from shared.kernel import By, Command, Refused
 from shared.organisation import Level
 
 
 class AcknowledgeInspection(Command):
     note: Text = ""
-    signature: File | None = None
+    signature: Signature | None = None
 
 
 @inspections.post("/inspections/{id}/acknowledge", allow=SELF_INSPECTORS)
@@ -44,7 +44,7 @@ def acknowledge(
 
 class DisputeInspection(Command):
     reason: Reason
-    photos: Annotated[tuple[File, ...], Field(max_length=20)] = ()
+    photos: Annotated[tuple[Photo, ...], Field(max_length=20)] = ()
 
 
 @inspections.post("/inspections/{id}/dispute", allow=SELF_INSPECTORS)

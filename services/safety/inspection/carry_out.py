@@ -35,7 +35,7 @@ from services.safety.programme import (
     refuse_own_staff,
     terms_of,
 )
-from shared.fields import Count, File
+from shared.fields import Count, Signature
 from shared.kernel import By, Command, Creation, Event, From, Refused, Send
 
 type ItemsJudged = Annotated[tuple[ItemJudged, ...], Field(max_length=300)]
@@ -66,7 +66,7 @@ class ConcludeInspection(Command):
     results: ItemsJudged = ()
     bodies: BodyNames | None = None
     outsiders: Outsiders | None = None
-    signature: File | None = None
+    signature: Signature | None = None
 
 
 @inspections.post("/inspections/{id}/conclude", allow=INSPECTORS)
@@ -93,7 +93,7 @@ class CarryOutInspection(Creation):
     bodies: BodyNames = ()
     outsiders: Outsiders = ()
     results: Annotated[tuple[ItemJudged, ...], Field(min_length=1, max_length=300)]
-    signature: File | None = None
+    signature: Signature | None = None
 
 
 @inspections.post("/inspections/carry-out", allow=INSPECTORS)
@@ -131,7 +131,7 @@ def carry_out(
 
 
 class SignInspection(Command):
-    signature: File | None = None
+    signature: Signature | None = None
 
 
 @inspections.post("/inspections/{id}/sign", allow=INSPECTORS)

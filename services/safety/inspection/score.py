@@ -11,7 +11,7 @@ from pydantic import Field
 
 from services.safety.checklist import ChecklistItem, Points
 from services.safety.inspection import FailedItem, ItemResult, Judgement
-from shared.fields import File, Name, Text
+from shared.fields import Name, Photo, Text
 from shared.kernel import Part, Refused
 
 
@@ -23,7 +23,7 @@ class ItemJudged(Part):
     points: Points | None = None
     note: Text = ""
     place: Annotated[str, Field(max_length=200)] = ""
-    photos: Annotated[tuple[File, ...], Field(max_length=20)] = ()
+    photos: Annotated[tuple[Photo, ...], Field(max_length=20)] = ()
 
 
 class Score(msgspec.Struct, frozen=True, kw_only=True):
