@@ -1,5 +1,6 @@
-"""`python -m services.portal web | provider | hash`."""
+"""`python -m services.portal web | provider | erase-file | hash`."""
 
+import asyncio
 import getpass
 import sys
 from typing import Annotated
@@ -37,6 +38,20 @@ def provider() -> None:
     settings = Settings()
     app = create_app(settings)
     uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning")
+
+
+@commands.command("erase-file")
+def erase_file(
+    sha256: Annotated[str, typer.Argument(help="the file's name")],
+    why: Annotated[str, typer.Option(help="on whose request, by which rule; no names of persons")],
+) -> None:
+    """Destroy a stored file for good; settings as for `web`. Fails if there is none."""
+    from services.portal.files.ledger import erase
+    from services.portal.settings import Settings
+
+    if not asyncio.run(erase(Settings(), sha256, why)):
+        typer.echo("没有这个文件，或已删除 · no such file, or already gone", err=True)
+        raise typer.Exit(1)
 
 
 @commands.command("hash")

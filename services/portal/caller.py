@@ -15,6 +15,7 @@ from joserfc import jwt
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hosting.tokens import Tokens
 from services.portal.keys import load_key
 from services.portal.sessions import Session, Sessions
 from services.portal.settings import Settings
@@ -134,3 +135,17 @@ class Callers:
             sent = request.headers.get(CSRF, "")
             if not hmac.compare_digest(sent.encode(), session.csrf.encode()):
                 raise Problem("csrf_refused")
+
+
+class People:
+    """Who asks, by sign-in name: signed in here, or by a token of their own."""
+
+    def __init__(self, callers: Callers, tokens: Tokens) -> None:
+        self.callers, self.tokens = callers, tokens
+
+    async def subject(self, request: Request) -> str:
+        """The sign-in name; raises `signed_out`, `csrf_refused` or `unauthenticated`."""
+        own = request.headers.get("authorization")
+        if own is not None:
+            return await self.tokens.person(own)
+        return (await self.callers.required(request)).subject

@@ -14,11 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hosting import contract
-from hosting.tokens import Tokens
-from services.portal.caller import Callers
+from services.portal.caller import People
 from services.portal.filled import Filled, read
 from services.portal.proxy import Gateway, bounded_body
-from services.portal.settings import Settings
 from services.portal.sheet import Sheet, sheets, template
 from shared.asked import key_of
 from shared.problems import Problem
@@ -33,23 +31,22 @@ ANSWERED = ("content-type", "idempotent-replayed", "retry-after", "www-authentic
 class Imports:
     """Templates and imports of every command that a row can hold; names are unique throughout."""
 
-    def __init__(self, settings: Settings, callers: Callers, gateway: Gateway) -> None:
-        self.tokens = Tokens(settings, gateway.client)
-        self.callers, self.gateway = callers, gateway
+    def __init__(self, people: People, gateway: Gateway) -> None:
+        self.people, self.gateway = people, gateway
         self.sheets: dict[str, Sheet] = {}
         for service in gateway.addresses:
             self.sheets |= sheets(service, contract.openapi(service))
 
     async def template(self, request: Request) -> Response:
         """`GET /portal/templates/{command}.xlsx`: a file to fill in."""
-        await self._known(request)
+        await self.people.subject(request)
         sheet = self._sheet(request)
         name = f'attachment; filename="{sheet.command}.xlsx"'
         return Response(template(sheet), 200, {"Content-Disposition": name}, XLSX)
 
     async def take(self, request: Request) -> Response:
         """`POST /portal/imports/{command}[?dry_run=1]`: every row of a file, or none."""
-        await self._known(request)
+        await self.people.subject(request)
         sheet = self._sheet(request)
         key_of(request)
         content = await bounded_body(request, FILE_BYTES_MAX)
@@ -67,13 +64,6 @@ class Imports:
         if name not in self.sheets:
             raise Problem("command_unknown", field="command", command=name)
         return self.sheets[name]
-
-    async def _known(self, request: Request) -> None:
-        """Whoever is signed in, here or by a token of his own; else nobody."""
-        if "authorization" in request.headers:
-            await self.tokens.person(request.headers["authorization"])
-        else:
-            await self.callers.required(request)
 
 
 def _told(filled: Filled, answer: httpx.Response, path: str) -> Response:

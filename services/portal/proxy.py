@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import unquote
 
 import httpx
@@ -19,6 +19,8 @@ from services.portal.caller import EVENT_STREAM, Callers
 from services.portal.settings import Settings
 from shared import observe
 from shared.problems import Problem
+
+type Check = Callable[[Request, bytes], Awaitable[None]]
 
 BODY_BYTES_MAX = 20 * 1024 * 1024
 ASKED = (
@@ -59,8 +61,10 @@ class Gateway:
         timeout = httpx.Timeout(settings.service_seconds, connect=2)
         self.client = httpx.AsyncClient(trust_env=False, timeout=timeout, limits=LIMITS)
 
-    async def pass_on(self, request: Request) -> Response:
-        """`/api/{service}/{rest}`: the service's own answer, or that it is away."""
+    async def pass_on(self, request: Request, check: Check) -> Response:
+        """`/api/{service}/{rest}`: the service's own answer, or that it is away; if `check` raises
+        nothing about what is to be passed on.
+        """
         service = request.path_params["service"]
         # As it came, not decoded: what is escaped in it must stay so.
         path = request.scope["raw_path"].decode().removeprefix("/api")
@@ -69,6 +73,7 @@ class Gateway:
         if request.url.query:
             path += f"?{request.url.query}"
         content = await bounded_body(request)
+        await check(request, content)
         answer = await self.ask(service, request, path, content=content)
         live = answer.headers.get("content-type", "").startswith(EVENT_STREAM)
         body = _body(answer, self.stream_seconds if live else None)

@@ -25,6 +25,21 @@ class Settings(config.Settings):
     """The built web application."""
     state: Path = ROOT / ".run" / "portal"
     """Where the key is that signs the tokens for the services; every portal process shares it."""
+    files: Path | None = None
+    """Where photos, signatures and documents are kept, one folder for all portal processes;
+    without one, in `state`."""
+    file_bytes_max: Annotated[int, Field(gt=0, le=20_000_000)] = 10_000_000
+    """How large a file may be."""
+    picture_bytes_max: Annotated[int, Field(gt=0)] = 2_000_000
+    """How large a picture may be; the pages themselves send at most 300 kB."""
+    file_piece_bytes: Annotated[int, Field(ge=1024, le=4_000_000)] = 131_072
+    """A file comes in pieces of so much: what a bad line loses is one of them."""
+    file_bytes_a_day: Annotated[int, Field(gt=0)] = 200_000_000
+    """How much one person may send within 24 hours."""
+    file_unfinished_hours: Annotated[float, Field(gt=0)] = 72
+    """The pieces of a file that nobody goes on with are removed after so long."""
+    file_unnamed_days: Annotated[float, Field(gt=0)] = 7
+    """A stored file that no command names is removed after so long."""
     client_id: str = "houqin-portal"
     client_secret: str = ""
     """What the provider knows this client by; without a secret it is a public client (PKCE)."""
@@ -47,6 +62,11 @@ class Settings(config.Settings):
         """Where each service is, by its name."""
         pairs = (pair.partition("=") for pair in self.services.split())
         return {name: url.rstrip("/") for name, _, url in pairs}
+
+    @property
+    def file_folder(self) -> Path:
+        """Where files are kept."""
+        return self.files or self.state / "files"
 
     @property
     def own_origin(self) -> str:

@@ -17,9 +17,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
+from hosting.tokens import Tokens
 from services.portal import shelf, signing_in
-from services.portal.caller import Callers
+from services.portal.caller import Callers, People
 from services.portal.exports import Exports
+from services.portal.files import named
+from services.portal.files import routes as file_routes
+from services.portal.files.blobs import Folder
+from services.portal.files.ledger import Ledger
+from services.portal.files.routes import Files
 from services.portal.hardened import Hardened
 from services.portal.imports import Imports
 from services.portal.labels import Labels
@@ -59,19 +65,22 @@ def application(settings: Settings) -> Starlette:
     sessions = Sessions(settings)
     callers = Callers(settings, sessions)
     gateway = Gateway(settings, callers)
-    imports = Imports(settings, callers, gateway)
+    people = People(callers, Tokens(settings, gateway.client))
+    imports = Imports(people, gateway)
     own = SigningIn(settings, callers, gateway)
     known = Shelf(gateway.addresses)
     catalogue = partial(shelf.answer, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
     exports = Exports(settings, gateway, known, own)
+    files = Files(settings, Ledger(sessions, Folder(settings.file_folder)), people, own)
+    api = partial(gateway.pass_on, check=named.Check(known, files, WORDS))
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(callers.signer.jwks())
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with sessions.stored(), gateway.client, own.provider.client:
+        async with sessions.stored(), gateway.client, own.provider.client, files.swept():
             yield
 
     return Starlette(
@@ -88,8 +97,9 @@ def application(settings: Settings) -> Starlette:
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
             Route("/public/{unit}", _edge(told(public.school), "public")),
             Route("/public/{unit}/label", _edge(told(public.label), "poster")),
+            *file_routes.routes(files, _edge),
             *signing_in.routes(own, _edge),
-            Route("/api/{service}/{rest:path}", _edge(gateway.pass_on, "api"), methods=METHODS),
+            Route("/api/{service}/{rest:path}", _edge(api, "api"), methods=METHODS),
             Mount("/", Site(settings.web)),
         ],
         middleware=[Middleware(Hardened, secure=settings.secure)],

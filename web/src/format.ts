@@ -44,11 +44,13 @@ interface Words {
   yes: string
   no: string
   names: (id: string) => string | undefined
+  files: (count: number) => string
 }
 
 /** A value of a field as one text; lists with a separator, nothing for nothing. */
 export function shown(field: Field, value: unknown, words: Words): string {
   if (value === null || value === undefined || value === "") return ""
+  if (isFile(field)) return words.files([value].flat().length)
   if (Array.isArray(value)) {
     const item = field.item ?? { ...field, kind: "any" as const }
     return value.map((one) => shown(item, one, words)).filter(Boolean).join("、")
@@ -71,6 +73,11 @@ function shownObject(field: Field, value: Record<string, unknown>, words: Words)
     return text && `${part.label} ${text}`
   })
   return parts.filter(Boolean).join("，")
+}
+
+/** Whether a field holds photos, a signature or a document. */
+export function isFile(field: Field): boolean {
+  return (field.kind === "list" ? field.item?.kind : field.kind) === "file"
 }
 
 /** Whether a column's values stand better at the right edge. */

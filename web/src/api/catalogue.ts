@@ -24,6 +24,8 @@ export interface Field {
     | "choice" | "ref" | "file" | "object" | "list" | "union" | "id" | "any"
   required: boolean
   nullable: boolean
+  /** What a file must be. */
+  file?: "photo" | "signature" | "document"
   default?: unknown
   example?: unknown
   unit?: { code: string; label: string }

@@ -33,7 +33,7 @@ export interface Answer<T> {
 }
 
 interface Asked {
-  method?: "GET" | "POST"
+  method?: "GET" | "POST" | "PUT"
   body?: unknown
   /** A file sent as it is, instead of `body`. */
   file?: Blob

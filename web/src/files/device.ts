@@ -2,7 +2,7 @@
  * Photos, signatures and documents as the device keeps them, by their SHA-256: from the moment
  * they are taken until the record that names them has been entered.
  */
-import { database, dropUnnamed } from "@/offline/store"
+import { type Kept, database, dropUnnamed } from "@/offline/store"
 import { hashesIn } from "./named"
 
 /** What no draft or record names stays so long: a form that is open may be about to. */
@@ -21,6 +21,13 @@ export async function keepFile(blob: Blob): Promise<string> {
 export async function keptFile(sha256: string): Promise<Blob | undefined> {
   const found = await (await database()).get("files", sha256)
   return found && new Blob([found.bytes], { type: found.type })
+}
+
+/** The files that the device has of those that something names. */
+export async function filesIn(value: unknown): Promise<Kept[]> {
+  const own = await database()
+  const found = await Promise.all([...hashesIn(value)].map((sha256) => own.get("files", sha256)))
+  return found.filter((one) => one !== undefined)
 }
 
 /** Removes what no draft or record names any more; what `entered` names even if it is recent. */

@@ -105,6 +105,7 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
       id: thing.value?.id ?? null,
       version: thing.value?.version ?? null,
       unit: session.value.unit?.name ?? "",
+      unit_id: session.value.unit?.id ?? "",
       body: assembled(command.fields, value.value),
       seen: thing.value?.row ?? null,
       view: thing.value?.view ?? null,

@@ -1,6 +1,6 @@
 /** A form's value: how it begins, what is wrong with it as it stands, and the command it makes. */
 import type { Field } from "@/api/catalogue"
-import { momentOf } from "@/format"
+import { isFile, momentOf } from "@/format"
 
 export type Value = Record<string, unknown>
 export type Errors = Record<string, string>
@@ -88,7 +88,6 @@ export function wrong(fields: Field[], value: Value, say: Say, path = ""): Error
 }
 
 function wrongField(field: Field, value: unknown, say: Say, path: string): Errors {
-  if (field.kind === "file" && !field.required) return {}
   if (isEmpty(value)) return field.required ? { [path]: say(due(field)) } : {}
   if (field.kind === "object") return wrong(field.fields ?? [], value as Value, say, `${path}.`)
   if (field.kind === "list") return wrongList(field, value as unknown[], say, path)
@@ -140,23 +139,15 @@ function decimals(text: string): number {
 }
 
 function due(field: Field): string {
+  if (isFile(field)) return "files.due"
   return ["choice", "ref", "date", "datetime"].includes(field.kind) ? "wrong.choose" : "wrong.empty"
 }
 
 /** Fields in the order of the form: the late entry's moment, and what nobody need fill, apart. */
 export function arranged(fields: Field[]): { main: Field[]; late: Field[] } {
-  const shown = fields.filter((field) => !hidden(field))
+  const shown = fields.filter((field) => field.kind !== "id")
   return {
     main: shown.filter((field) => field.name !== "occurred_at"),
     late: shown.filter((field) => field.name === "occurred_at"),
   }
-}
-
-/** Files have no place to go to yet, so that their fields are not drawn. */
-export function isFile(field: Field): boolean {
-  return (field.kind === "list" ? field.item?.kind : field.kind) === "file"
-}
-
-function hidden(field: Field): boolean {
-  return isFile(field) || field.kind === "id"
 }

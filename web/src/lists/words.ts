@@ -10,7 +10,8 @@ export function useWords() {
   function text(column: Field, value: unknown): string {
     const to = column.ref ?? column.item?.ref
     const names = (id: string): string | undefined => nameOf(id, to)
-    return shown(column, value, { yes: t("yes"), no: t("no"), names })
+    const files = (count: number): string => (count ? t("files.has", count) : "")
+    return shown(column, value, { yes: t("yes"), no: t("no"), names, files })
   }
 
   return { text }

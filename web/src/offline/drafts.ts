@@ -1,4 +1,5 @@
 /** What somebody has begun to fill in, kept as they type. */
+import { forgetFiles } from "@/files/device"
 import { type Draft, database } from "./store"
 
 export function draftName(command: string, id: string | null): string {
@@ -14,7 +15,9 @@ export async function saveDraft(draft: Draft): Promise<void> {
 }
 
 export async function dropDraft(name: string): Promise<void> {
+  const gone = await draftOf(name)
   await (await database()).delete("drafts", name)
+  await forgetFiles(gone?.value)
 }
 
 /** The drafts of whoever is signed in, latest first. */

@@ -6,8 +6,10 @@
 import { computed, shallowRef } from "vue"
 import { type Problem, Refusal, Unreachable, ask } from "@/api/http"
 import { loadSession, session } from "@/api/session"
+import { filesIn, forgetFiles } from "@/files/device"
+import { sendFiles } from "@/files/sending"
 import { drafts } from "./drafts"
-import { database } from "./store"
+import { type Kept, database } from "./store"
 
 export type State = "pending" | "sent" | "refused" | "conflict"
 
@@ -20,6 +22,8 @@ export interface Waiting {
   id: string | null
   version: number | null
   unit: string
+  /** The unit worked for when it was filled in; it owns the files if the record names no other. */
+  unit_id: string
   body: Record<string, unknown>
   /** The thing as it was when the form was opened, to show beside what it is now. */
   seen: Record<string, unknown> | null
@@ -58,6 +62,7 @@ export async function startOutbox(): Promise<void> {
   })
   if (tabs) tabs.onmessage = () => void refresh()
   await refresh()
+  await forgetFiles()
   if (pending.value.length) await askToPersist()
   void flush()
 }
@@ -71,7 +76,9 @@ export async function submit(record: Waiting): Promise<Waiting> {
 }
 
 export async function discard(key: string): Promise<void> {
+  const gone = outbox.value.find((one) => one.key === key)
   await (await database()).delete("outbox", key)
+  await forgetFiles(gone?.body)
   await changed()
 }
 
@@ -119,8 +126,10 @@ async function send(record: Waiting): Promise<boolean> {
     if (!session.value.csrf) await loadSession()
     // A record is sent by whoever filled it in, or not at all.
     if (session.value.subject !== record.subject) return false
+    await sendFiles(record)
     const { data } = await ask<Entered>(record.path, asked)
     await put({ ...record, state: "sent", answer: data, problem: null, tries: record.tries + 1 })
+    await forgetFiles(record.body)
     return true
   } catch (error) {
     if (error instanceof Unreachable) {
@@ -175,10 +184,22 @@ async function askToPersist(): Promise<void> {
 export async function saveUnsent(): Promise<void> {
   const exported_at = new Date().toISOString()
   const { subject } = session.value
-  const all = { exported_at, subject, records: unsent.value, drafts: await drafts() }
+  const begun = await drafts()
+  const files = await Promise.all((await filesIn([unsent.value, begun])).map(inText))
+  const all = { exported_at, subject, records: unsent.value, drafts: begun, files }
   const link = document.createElement("a")
   link.href = URL.createObjectURL(new Blob([JSON.stringify(all, null, 1)], { type: "application/json" }))
   link.download = `houqin-${exported_at.slice(0, 16).replaceAll(":", "")}.json`
   link.click()
   URL.revokeObjectURL(link.href)
+}
+
+/** A file as a text that can stand in JSON. */
+async function inText({ sha256, type, bytes }: Kept): Promise<{ sha256: string; url: string }> {
+  return await new Promise((resolve, reject) => {
+    const reader = new FileReader()
+    reader.onload = () => resolve({ sha256, url: String(reader.result) })
+    reader.onerror = () => reject(reader.error)
+    reader.readAsDataURL(new Blob([bytes], { type }))
+  })
 }
