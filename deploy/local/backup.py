@@ -1,9 +1,10 @@
-"""Back-ups of one instance's Postgres: `make backup`, `python -m deploy.local.backup`.
+"""Back-ups of one instance: `make backup`, `python -m deploy.local.backup`.
 
 A physical base back-up, checked against its manifest, and from the first one on every byte of the
 write-ahead log as it is written (`pg_receivewal`, kept alive by the supervisor), so that the
 databases can be brought back as they were at any second. It all lies in one folder, which belongs
-on another disk (HOUQIN_BACKUP). A restore begins a new line of back-ups beside the old one.
+on another disk (HOUQIN_BACKUP); copies of the stored files lie there, too. A restore begins a new
+line of back-ups beside the old one.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from deploy.local.file_copies import Copies, erased, files_of
 from deploy.local.postgres import USER, Postgres, binaries
 from deploy.local.process import Process, StartFailed
 
@@ -110,11 +112,14 @@ class Archive:
         return before[-1]
 
     async def receive(self, postgres: Postgres) -> None:
-        """Archives the server's log as it comes, from the first back-up on, until cancelled."""
+        """Archives the server's log as it comes, and copies the files that are stored, from the
+        first back-up on, until cancelled.
+        """
         while (line := self.line) is None:  # noqa: ASYNC110 - a folder is polled
             await asyncio.sleep(POLL_S)
         await _make_slot(postgres)
         process = self._receiver(postgres, line)
+        copying = asyncio.create_task(self.copies(postgres.state).keep_taking())
         try:
             while True:
                 await process.start()
@@ -122,6 +127,12 @@ class Archive:
                 await asyncio.sleep(AGAIN_S)
         finally:
             await process.stop()
+            copying.cancel()
+            await asyncio.gather(copying, return_exceptions=True)
+
+    def copies(self, state: Path) -> Copies:
+        """The copies of an instance's files, one set for all back-ups of it."""
+        return Copies(files_of(state), files_of(self.folder))
 
     @staticmethod
     def _receiver(postgres: Postgres, line: Path) -> Process:
@@ -157,6 +168,9 @@ class Archive:
         }
         (fresh / "houqin.json").write_text(json.dumps(about))
         fresh.rename(fresh.with_suffix(""))
+        copies = self.copies(postgres.state)
+        await asyncio.to_thread(copies.take)
+        copies.drop(await erased(postgres))
         return self.bases()[-1]
 
     async def prune(self, postgres: Postgres, days: int, say: Say) -> list[Base]:

@@ -26,6 +26,7 @@ import httpx
 
 from deploy.local.backup import Archive, folder_of
 from deploy.local.clean import clean
+from deploy.local.file_copies import files_of
 from deploy.local.instance import Hold, choose_ports
 from deploy.local.kafka import Kafka
 from deploy.local.postgres import Postgres
@@ -310,6 +311,7 @@ class Stack:
             "HOUQIN_ADMINISTRATORS": "administrator",
             "HOUQIN_ACCOUNTS": str(ACCOUNTS),
             "HOUQIN_STATE": str(state),
+            "HOUQIN_FILES": str(files_of(self.folder)),
             "HOUQIN_SERVICES": " ".join(services),
             "HOUQIN_FEED_KEY": self.feed_key,
         }

@@ -25,9 +25,9 @@ class Settings(config.Settings):
     """The built web application."""
     state: Path = ROOT / ".run" / "portal"
     """Where the key is that signs the tokens for the services; every portal process shares it."""
-    files: Path | None = None
-    """Where photos, signatures and documents are kept, one folder for all portal processes;
-    without one, in `state`."""
+    files: str = ""
+    """Where photos, signatures and documents are kept, one place for all portal processes: a
+    folder, or `s3://bucket/prefix` of any S3 (which the AWS_ variables name); empty: in `state`."""
     file_bytes_max: Annotated[int, Field(gt=0, le=20_000_000)] = 10_000_000
     """How large a file may be."""
     picture_bytes_max: Annotated[int, Field(gt=0)] = 2_000_000
@@ -64,9 +64,9 @@ class Settings(config.Settings):
         return {name: url.rstrip("/") for name, _, url in pairs}
 
     @property
-    def file_folder(self) -> Path:
+    def file_place(self) -> str:
         """Where files are kept."""
-        return self.files or self.state / "files"
+        return self.files or str(self.state / "files")
 
     @property
     def own_origin(self) -> str:

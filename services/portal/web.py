@@ -23,7 +23,7 @@ from services.portal.caller import Callers, People
 from services.portal.exports import Exports
 from services.portal.files import named
 from services.portal.files import routes as file_routes
-from services.portal.files.blobs import Folder
+from services.portal.files.blobs import blobs_at
 from services.portal.files.ledger import Ledger
 from services.portal.files.routes import Files
 from services.portal.hardened import Hardened
@@ -72,7 +72,7 @@ def application(settings: Settings) -> Starlette:
     catalogue = partial(shelf.answer, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
     exports = Exports(settings, gateway, known, own)
-    files = Files(settings, Ledger(sessions, Folder(settings.file_folder)), people, own)
+    files = Files(settings, Ledger(sessions, blobs_at(settings.file_place)), people, own)
     api = partial(gateway.pass_on, check=named.Check(known, files, WORDS))
 
     async def jwks(_: Request) -> Response:

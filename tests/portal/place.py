@@ -90,6 +90,8 @@ class Behind:
         self.posts: dict[str, Any] = {
             "administrator": False, "posts": [], "units": [UNIT], "unit": UNIT,
         }  # fmt: skip
+        self.closed: set[str] = set()
+        """Units at which nobody holds a post."""
         self.left = asyncio.Event()
 
     def app(self) -> Starlette:
@@ -103,7 +105,8 @@ class Behind:
 
     async def me(self, request: Request) -> Response:
         person = await self.tokens.person(request.headers.get("authorization"))
-        return JSONResponse({"subject": person, **self.posts})
+        unit = None if request.query_params.get("unit") in self.closed else self.posts["unit"]
+        return JSONResponse({"subject": person, **self.posts, "unit": unit})
 
     async def echo(self, request: Request) -> Response:
         person = await self.tokens.person(request.headers.get("authorization"))

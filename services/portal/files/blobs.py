@@ -1,4 +1,6 @@
-"""Where the bytes of files lie: each under its own name, written once, never changed."""
+"""Where the bytes of files lie, a folder or a bucket: each under its own name, written once, never
+changed.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ class Folder:
         await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self.root / name[:2] / name
+        return self.root / _key(name)
 
     def _write(self, name: str, content: bytes) -> None:
         """Whole or not at all, and on the disk: whoever sent it deletes his own copy then."""
@@ -56,6 +58,40 @@ class Folder:
         fresh.rename(path)
         for folder in (path.parent, self.root):
             _sync(folder)
+
+
+class Bucket:
+    """Files in a bucket of any S3; where that is, and with which key, say the usual variables
+    (`AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`).
+    """
+
+    def __init__(self, url: str) -> None:
+        # Only where it is used: it costs a process some megabytes.
+        from obstore.store import from_url  # noqa: PLC0415
+
+        self.store = from_url(url)
+
+    async def put(self, name: str, content: bytes) -> None:
+        """Keeps it, for good once this returns; again is no harm."""
+        await self.store.put_async(_key(name), content)
+
+    async def get(self, name: str) -> bytes:
+        """Its bytes; raises FileNotFoundError."""
+        found = await self.store.get_async(_key(name))
+        return bytes(await found.bytes_async())
+
+    async def drop(self, name: str) -> None:
+        """Removes it, if it is there."""
+        await self.store.delete_async(_key(name))
+
+
+def blobs_at(place: str) -> Blobs:
+    """The store at a folder, or at `s3://bucket/prefix`."""
+    return Bucket(place) if place.startswith("s3://") else Folder(Path(place))
+
+
+def _key(name: str) -> str:
+    return f"{name[:2]}/{name}"
 
 
 def _sync(folder: Path) -> None:

@@ -39,7 +39,7 @@ def media_type(content: bytes) -> str:
             return _jpeg(content)
         if content.startswith(_PNG_HEAD):
             return _png(content)
-    except (IndexError, struct.error) as error:
+    except (IndexError, ValueError, struct.error) as error:
         raise Problem("file_kind_unknown") from error
     if content.startswith(b"%PDF-"):
         return PDF

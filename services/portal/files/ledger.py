@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from services.portal.files import content
-from services.portal.files.blobs import Blobs, Folder
+from services.portal.files.blobs import Blobs, blobs_at
 from services.portal.sessions import Sessions
 from services.portal.settings import Settings
 from shared.problems import Problem
@@ -240,4 +240,4 @@ async def erase(settings: Settings, sha256: str, why: str) -> bool:
     """Destroys a stored file from outside a running portal; whether there was one."""
     sessions = Sessions(settings)
     async with sessions.stored():
-        return await Ledger(sessions, Folder(settings.file_folder)).erase(sha256, why)
+        return await Ledger(sessions, blobs_at(settings.file_place)).erase(sha256, why)
