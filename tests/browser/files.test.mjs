@@ -196,7 +196,7 @@ test("a result is signed by hand or by name, and the signature stands in its his
   await page.getByRole("heading", { name: "受检单位签字认可：已录入" }).waitFor()
 
   await page.goto(`${PORTAL}/list/inspection_register/${id}`)
-  await page.getByRole("button", { name: "记录了什么" }).first().click()
+  await page.getByRole("button", { name: "查看内容" }).first().click()
   const shown = page.getByRole("button", { name: /^放大/ })
   await until(async () => await shown.locator("img").evaluate((one) => one.naturalWidth > 0))
   await shown.click()

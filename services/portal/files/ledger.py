@@ -28,9 +28,10 @@ select f.sha256, f.media_type, f.erased_at is not null as erased,
 from file f left join file_place p using (sha256) where f.sha256 = any($1) group by f.sha256
 """
 _SENT_TODAY = """
-select (select coalesce(sum(size_bytes), 0) from file_place join file using (sha256)
+select (select coalesce(sum(greatest(size_bytes, $4)), 0) from file_place join file using (sha256)
         where subject = $1 and sent_at > now() - $2::interval)
-    + (select coalesce(sum(size_bytes), 0) from file_upload where subject = $1 and sha256 <> $3)
+    + (select coalesce(sum(greatest(size_bytes, $4)), 0) from file_upload
+        where subject = $1 and sha256 <> $3)
 """
 _BEGIN = """
 insert into file_upload (sha256, subject, unit, size_bytes, piece_bytes)
@@ -111,10 +112,12 @@ class Ledger:
                 raise Problem("outcome_unknown")  # swept just now: asked again, it is sent anew
             await _place(connection, digest, unit, subject, erased)
 
-    async def sent_today(self, subject: str, besides: str) -> int:
-        """The bytes that somebody has sent within a day, or begun to send."""
+    async def sent_today(self, subject: str, besides: str, least: int) -> int:
+        """The bytes that somebody has sent within a day, or begun to send; each file counts for at
+        least so many, so that there are not too many small ones either.
+        """
         other = bytes.fromhex(besides)
-        return int(await self.pool.fetchval(_SENT_TODAY, subject, DAY, other))
+        return int(await self.pool.fetchval(_SENT_TODAY, subject, DAY, other, least))
 
     async def begin(self, sha256: str, subject: str, unit: UUID, size: int, piece: int) -> Upload:
         """An upload begun, or the one begun before; one of another size is begun anew."""

@@ -153,7 +153,8 @@ class Files:
         settings = self.settings
         if asked.size_bytes > settings.file_bytes_max:
             raise Problem("file_too_large", kilobytes_max=settings.file_bytes_max // 1000)
-        sent = await self.ledger.sent_today(subject, asked.sha256)
+        least = settings.file_piece_bytes
+        sent = await self.ledger.sent_today(subject, asked.sha256, least)
         if sent + asked.size_bytes > settings.file_bytes_a_day:
             raise Problem("files_too_many", megabytes_max=settings.file_bytes_a_day // 1_000_000)
 
