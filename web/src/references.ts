@@ -28,7 +28,7 @@ const SHOWN_MAX = 30
 const NAMES = ["name", "title"]
 const named = reactive(new Map<string, string>())
 const asked = new Set<string>()
-const plain = { yes: "✓", no: "✗", names: (id: string) => named.get(id) }
+const plain = { yes: "✓", no: "✗", names: (id: string) => named.get(id), files: () => "" }
 
 /** What a row is called: the values of its view's title columns. */
 export function titleOf(view: View, row: Row): string {

@@ -89,7 +89,8 @@ export async function clear(subject: string, except: "unsent" | "nothing"): Prom
   for (const record of await outbox.getAll()) {
     if (record.state === "sent") await outbox.delete(record.key)
   }
-  await all.done  await dropUnnamed(own, () => true)
+  await all.done
+  await dropUnnamed(own, () => true)
 }
 
 /** Removes the files that no draft and no record still to be entered names, of those `due`. */
