@@ -34,7 +34,8 @@ export default defineConfig({
         globIgnores: ["**/chart-*.js"],
         inlineWorkboxRuntime: true,
         navigateFallback: "/index.html",
-        navigateFallbackDenylist: SERVED.map((path) => new RegExp(`^${path}(/|$)`)),
+        // A label leads to its thing without network, too: the application knows the way (/go).
+        navigateFallbackDenylist: SERVED.filter((path) => path !== "/go").map((path) => new RegExp(`^${path}(/|$)`)),
         runtimeCaching: [
           {
             // Fonts come in a hundred small pieces by character: kept once they were needed.

@@ -3,7 +3,7 @@ import "./tokens.css"
 import "./base.css"
 import App from "./App.vue"
 import { watchAlerts } from "./alerts/live"
-import { loadCatalogue } from "./api/catalogue"
+import { catalogue, loadCatalogue } from "./api/catalogue"
 import { Unreachable } from "./api/http"
 import { loadSession, session } from "./api/session"
 import { i18n, show } from "./i18n"
@@ -15,6 +15,7 @@ import { prefetchPage, router } from "./router"
 import { desk } from "./shell/width"
 
 const FONT_MS = 1500
+const KEEP_MS = 4000
 
 /** Who is there decides what is shown, so the first page waits for it; all else comes after. */
 async function begin(): Promise<void> {
@@ -29,6 +30,7 @@ async function begin(): Promise<void> {
   if (!signed_in) return
   await startOutbox()
   watchAlerts()
+  if (catalogue.value?.commands.ConcludeInspection?.may) setTimeout(() => void keepForLater(), KEEP_MS)
   await learnUnits().catch(tolerate)
 }
 
@@ -36,6 +38,11 @@ async function begin(): Promise<void> {
  * phones bring a good one, and a hundred pieces of type would stand in the way of what they ask. */
 function addFont(): void {
   if (desk.value) setTimeout(() => void import("@fontsource-variable/noto-sans-sc"), FONT_MS)
+}
+
+/** What will be needed where there is no network, once the page that was asked for is there. */
+async function keepForLater(): Promise<void> {
+  await (await import("./inspection/known")).keepInspections()
 }
 
 function tolerate(error: unknown): void {

@@ -57,15 +57,30 @@ async function look(id: string, to: Reference): Promise<void> {
   const view = viewOf(to)
   if (!view || to.value === "key" || asked.has(id)) return
   asked.add(id)
-  const stored = await (await database()).get("rows", [view.name, id])
-  if (stored) named.set(id, shortOf(view, stored.row as Row) ?? stored.text)
+  const stored = await storedRow(view, id)
+  if (stored) named.set(id, shortOf(view, stored) ?? titleOf(view, stored))
+  await rowOf(to, id)
+}
+
+/** What an id stands for, as it is now; without network as it was last seen, if it was. */
+export async function rowOf(to: Reference, id: string): Promise<Row | null> {
+  const view = viewOf(to)
+  if (!view) return null
   try {
     const { data } = await ask<Row | { items: Row[] }>(address(view.detail, {}, id))
     const row = "items" in data && Array.isArray(data.items) ? data.items[0] : (data as Row)
     if (row) await remember(view, [{ value: id, label: titleOf(view, row), row }])
+    return row ?? null
   } catch (error) {
-    if (!(error instanceof Refusal || error instanceof Unreachable)) throw error
+    if (error instanceof Refusal) return null
+    if (error instanceof Unreachable) return await storedRow(view, id)
+    throw error
   }
+}
+
+async function storedRow(view: View, id: string): Promise<Row | null> {
+  const stored = await (await database()).get("rows", [view.name, id])
+  return (stored?.row as Row | undefined) ?? null
 }
 
 /** Rows that a reference may point at, found by `text`; without network, of those seen before. */

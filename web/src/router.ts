@@ -14,6 +14,11 @@ function known(kind: "commands" | "views", name: "command" | "view") {
     catalogue.value?.[kind][String(params[name])] !== undefined || "/not-there"
 }
 
+/** Pages made by hand for a command stand and fall with it. */
+function own(command: string) {
+  return { meta: { command }, beforeEnter: () => catalogue.value?.commands[command] !== undefined || "/not-there" }
+}
+
 export const router = createRouter({
   history: createWebHistory(),
   scrollBehavior: (to, _, saved) => saved ?? (to.hash ? { el: to.hash } : { top: 0 }),
@@ -29,6 +34,11 @@ export const router = createRouter({
     { path: "/list/:view", component: ListPage, beforeEnter: known("views", "view") },
     { path: "/list/:view/:id", component: DetailPage, beforeEnter: known("views", "view") },
     { path: "/do/:command/:id?", component: FormPage, beforeEnter: known("commands", "command") },
+    { path: "/go/:view/:id", redirect: ({ params }) => `/list/${String(params.view)}/${String(params.id)}` },
+    { path: "/scan", component: () => import("@/scan/ScanPage.vue") },
+    { path: "/repair", component: () => import("@/repair/RepairPage.vue"), ...own("ReportRepair") },
+    { path: "/inspect", component: () => import("@/inspection/InspectionsPage.vue"), ...own("CarryOutInspection") },
+    { path: "/inspect/:id", component: () => import("@/inspection/InspectPage.vue"), ...own("ConcludeInspection") },
     { path: "/import/:command", component: () => import("@/pages/ImportPage.vue"), beforeEnter: known("commands", "command") },
     { path: "/:anything(.*)*", component: NotThere },
   ],
@@ -44,4 +54,5 @@ export function prefetchPage(): void {
 
 router.afterEach((to) => {
   if (to.path.startsWith("/do/")) use(String(to.params.command))
+  else if (to.meta.command) use(String(to.meta.command))
 })

@@ -16,4 +16,26 @@ export const OWN: Record<string, Own> = {
     body: defineAsyncComponent(() => import("@/requisition/RequisitionBody.vue")),
     takes: ["ApproveRequisition"],
   },
+  inspection_register: {
+    body: defineAsyncComponent(() => import("@/inspection/InspectionBody.vue")),
+    takes: ["JudgeItems", "ConcludeInspection"],
+  },
+}
+
+/** Commands that are filled in on a page of their own; `{id}` is the thing's. */
+const FORMS: Record<string, string> = {
+  ReportRepair: "/repair",
+  CarryOutInspection: "/inspect",
+  JudgeItems: "/inspect/{id}",
+  ConcludeInspection: "/inspect/{id}",
+}
+
+/** Whether a daily task has a page of its own: such come first. */
+export function hasOwnForm(command: string): boolean {
+  return command in FORMS
+}
+
+/** Where a command is filled in. */
+export function formOf(command: string, id?: string | null): string {
+  return FORMS[command]?.replace("{id}", id ?? "") ?? `/do/${command}${id ? `/${id}` : ""}`
 }
