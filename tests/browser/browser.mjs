@@ -9,9 +9,9 @@ export const SIZES = { desk: { width: 1360, height: 860 }, phone: { width: 390, 
 
 /** Of the package's switches only what a machine without a screen and without root needs: the
  * browser is one process per page, with its own walls between origins, as people have it. */
-export async function open() {
+export async function open(more = []) {
   const executablePath = await chromium.executablePath()
-  const args = ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none", "--headless=shell"]
+  const args = ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none", "--headless=shell", ...more]
   return await playwright.launch({ executablePath, args, headless: true })
 }
 
