@@ -48,7 +48,7 @@ def router(rt: Runtime) -> APIRouter:
     async def rules_in_force(
         request: Request, unit: Annotated[UUID, Query(description="单位 · whose rules")]
     ) -> RulesAnswer:
-        """今天对单位有效的规定及其依据 · the rules that hold for a unit today, with their sources."""
+        """今天对单位有效的规定及其依据 · a unit's rules today, with their sources."""
         person, place = await person_of(rt, request), rt.directory.unit(unit)
         if place is None:
             raise Problem("not_found", field="unit")

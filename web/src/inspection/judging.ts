@@ -11,7 +11,7 @@ import { type Thing, recordOf, useFilling } from "@/forms/filling"
 import { type Value, assembled } from "@/forms/model"
 import { draftName, draftOf, dropDraft } from "@/offline/drafts"
 import { type Waiting, discard, outbox, refresh, submit } from "@/offline/outbox"
-import { type Known, checklistOf, inspectionOf, itemsOf, keepInspection, shareOf } from "./known"
+import { type Known, checklistOf, inspectionOf, isOpen, itemsOf, keepInspection, shareOf } from "./known"
 import { type Answer, scoreOf, whole } from "./score"
 
 const JUDGE = "JudgeItems"
@@ -51,7 +51,7 @@ export function useJudging(id: string | null) {
   async function load(): Promise<void> {
     error.value = null
     try {
-      if (id) known.value = await inspectionOf(id)
+      if (id) await look(id)
       else if (value.value.checklist_version) await resume()
       await settle()
       later()
@@ -59,6 +59,11 @@ export function useJudging(id: string | null) {
       if (!(problem instanceof Refusal || problem instanceof Unreachable)) throw problem
       error.value = problem
     }
+  }
+
+  async function look(inspection: string): Promise<void> {
+    known.value = await inspectionOf(inspection)
+    if (!isOpen(known.value.status) && !own.value.length) await filling.begin()
   }
 
   /** What was refused on its way is corrected here, not in a form of its own. */

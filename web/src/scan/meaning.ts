@@ -21,8 +21,16 @@ export function meaningOf(read: string): Meaning {
   const [, path, named = ""] = OF_A_PATH.exec(text) ?? []
   const known = Object.values(views).find((one) => one.path === `/api${path}`)
   if (known) return { kind: "thing", view: known.name, id: named.toLowerCase() }
-  const address = URL.canParse?.(text) ? new URL(text) : null
+  const address = addressIn(text)
   if (address?.origin === location.origin) return { kind: "page", address: address.href }
   if (address?.host || text.length > NUMBER_MAX || text.includes("\n")) return { kind: "foreign", text }
   return { kind: "number", text }
+}
+
+function addressIn(text: string): URL | null {
+  try {
+    return new URL(text)
+  } catch {
+    return null
+  }
 }

@@ -15,6 +15,8 @@ const FORMAT = "qr_code"
 const SIDES_PX = { quick: [800], patient: [800, 1600] }
 
 let worker: Worker | undefined
+/** The decoder answers in turn: a picture that is chosen waits for the camera's last one. */
+let turn: Promise<unknown> = Promise.resolve()
 let native: Promise<Detector | null> | undefined
 
 /** The text of the code in a picture, or null; `patient` for a picture that was chosen. */
@@ -39,6 +41,7 @@ export async function textIn(picture: Picture, patient = false): Promise<string 
 export function endReading(): void {
   worker?.terminate()
   worker = undefined
+  turn = Promise.resolve()
 }
 
 async function nativeDetector(): Promise<Detector | null> {
@@ -51,6 +54,12 @@ async function nativeDetector(): Promise<Detector | null> {
 }
 
 function decoded(picture: ImageData, patient: boolean): Promise<string | null> {
+  const answer = turn.then(() => askedOf(picture, patient))
+  turn = answer.catch(() => null)
+  return answer
+}
+
+function askedOf(picture: ImageData, patient: boolean): Promise<string | null> {
   const mine = (worker ??= new Worker(new URL("./decode.worker.ts", import.meta.url), { type: "module" }))
   return new Promise((resolve, reject) => {
     mine.onmessage = ({ data }: MessageEvent<string | null>) => resolve(data)
