@@ -19,19 +19,21 @@ from shared.clock import this_moment
 from shared.fields import business_day
 from shared.organisation import READERS
 from shared.problems import Problem
-from shared.rules import Mark, shipped
+from shared.rules import shipped
 from shared.runtime import Runtime
 
 
 class RuleAnswer(BaseModel):
-    """One rule. `region`: the unit that set it, the nil UUID where it is the country's."""
+    """One rule. `region`: the unit that set it, the nil UUID where it is the country's; `mark`:
+    whether its source is confirmed.
+    """
 
     slug: str
     region: UUID
     since: date
     values: dict[str, Any]
     source: dict[str, str]
-    mark: Mark
+    mark: str
 
 
 class RulesAnswer(BaseModel):
