@@ -51,7 +51,7 @@ export function scoreOf(items: Item[], answers: Answers, share: string | null): 
   return {
     score: shownTenths(score),
     full: shownTenths(full),
-    passAt: part === null ? "" : String(Number(((full * part) / SHARES / TENTHS).toFixed(2))),
+    passAt: part === null || !full ? "" : String(Number(((full * part) / SHARES / TENTHS).toFixed(2))),
     passed: veto ? false : part === null || !full ? null : score * SHARES >= full * part,
     left: items.filter((item) => !whole(item, answers.get(item.code))),
     failed,
