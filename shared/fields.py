@@ -44,14 +44,10 @@ def _not_blank(value: str) -> str:
     return value
 
 
-type Money = Annotated[
-    Exact, Field(ge=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})
-]
+type Money = Annotated[Yuan, Field(ge=0)]
 """An amount in yuan, at least 0, two decimals."""
 
-type PositiveMoney = Annotated[
-    Exact, Field(gt=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})
-]
+type PositiveMoney = Annotated[Yuan, Field(gt=0)]
 """An amount in yuan above 0."""
 
 type Quantity = Annotated[Exact, Field(gt=0, max_digits=14, decimal_places=3)]
@@ -86,11 +82,7 @@ type Subject = Annotated[
 type UnitId = Annotated[UUID, Field(json_schema_extra={"x-ref": "unit"})]
 """The id of a unit of the organisation tree."""
 
-type File = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9a-f]{64}$"),
-    Field(json_schema_extra={"x-ref": "file"}),
-]
+type File = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", json_schema_extra={"x-ref": "file"})]
 """A stored file (photo, certificate), named by its SHA-256."""
 
 type Moment = AwareDatetime

@@ -31,14 +31,14 @@ def whole(title: str, body: str, style: str, lang: str) -> str:
     return LEAFLET.format(title=escape(title), body=body, style=style, lang=LANGUAGES[lang])
 
 
-def answer(text: str, style: str, **headers: str) -> Response:
+def answer(text: str, style: str, *, forms: bool = False, **headers: str) -> Response:
     """The page under a policy that allows nothing but its own style, named by its hash, so that
-    the same page may be kept and shown again.
+    the same page may be kept and shown again. `forms`: it may send what is filled in to us.
     """
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none';"
-        " form-action 'none'"
+        f" form-action '{'self' if forms else 'none'}'"
     )
     return HTMLResponse(text, headers={"Content-Security-Policy": policy, **headers})
 
