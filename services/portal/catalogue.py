@@ -140,11 +140,12 @@ class Catalogue:
         name, aggregate = operation["operationId"], operation["tags"][0]
         schema = self.contracts.apis[service]["components"]["schemas"][name]
         fields = self.fields[service].of(name, leaving_out=("id",))
+        help_ = self.words[service].find("help", name)
         fields.sort(key=lambda field: field["name"] == "occurred_at")
         return {
             "name": name, "service": service, "aggregate": aggregate,
             "label": schema["x-title"][self.lang],
-            "help": schema.get("description", "") if self.lang == "en" else "",
+            "help": help_._asdict()[self.lang] if help_ else "",
             "method": "POST", "path": f"/api{path}", "params": PLACE.findall(path),
             "creates": operation["x-creates"], "weighty": operation["x-weighty"],
             "sheet": name in self.contracts.sheets, "roles": operation["x-roles"],
