@@ -112,7 +112,7 @@ async def _found(rt: Runtime, scope: str, request: Request) -> list[Person]:
     like = f"%{re.sub(r'([\\%_])', r'\\\1', text)}%"
     wanted = [like, place.id, POSTS_MAX, business_day(this_moment())]
     rows = await _posts(rt, scope, _HERE, *wanted)
-    above = [id_ for id_ in place.path[:-1] if id_ in _above(rt, scope)]
+    above = [id_ for id_ in place.path[:-1] if _known(rt, scope, id_)]
     rows += await _posts(rt, ",".join(map(str, above)), _ABOVE, *wanted, above)
     initials = pinyin.pattern(text)
     return [one for one in _people(rows) if _fits(rt, one, text, initials)][:limit]
@@ -125,6 +125,13 @@ async def _named(rt: Runtime, scope: str, ids: Sequence[str]) -> list[Person]:
     above = _above(rt, scope)
     rows += await _posts(rt, ",".join(map(str, above)), _NAMED, *nobody, list(above))
     return _people(rows)
+
+
+def _known(rt: Runtime, scope: str, id_: UUID) -> bool:
+    """Whether a unit lies within a scope, or above it."""
+    unit = rt.directory.unit(id_)
+    within = unit is not None and not {str(one) for one in unit.path}.isdisjoint(scope.split(","))
+    return scope == "*" or within or id_ in _above(rt, scope)
 
 
 def _above(rt: Runtime, scope: str) -> set[UUID]:

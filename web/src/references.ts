@@ -129,6 +129,7 @@ export async function find(to: Reference, text: string, unit: string): Promise<C
 }
 
 async function findPeople(finder: string, text: string, unit: string): Promise<Choice[]> {
+  if (!unit) return await remembered(PEOPLE, text)
   try {
     const { data } = await ask<{ items: Person[] }>(address(finder, { q: text, limit: SHOWN_MAX, unit }))
     const found = data.items.map(personOf)
