@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hosting.allowance import Allowances
-from services.portal import leaflet
 from services.portal.complaint_page import STYLE, Box
+from services.portal.leaflet import form
 from services.portal.proxy import Gateway, bounded_body
 from services.portal.public import asked_for, rows_of
 from services.portal.settings import Settings
@@ -51,7 +51,7 @@ class Complaints:
         """`GET`: the form. `POST`: what was filled in; its receipt, or what is wrong with it."""
         box, unit = await self._box(request)
         if request.method == "GET":
-            return _page(box.form(_receipt(), {}, (), ""), 200)
+            return form(box.form(_receipt(), {}, (), ""), STYLE)
         values = await _values(request)
         receipt, trapped = values.get("receipt", ""), values.pop("website", "")
         try:
@@ -59,28 +59,28 @@ class Complaints:
             status, answer = await self._ask(FILE, {**values, "unit": unit})
         except Problem as problem:
             said = problem.body(WORDS)[box.lang]["reason"]
-            return _page(box.form(receipt, values, (), said), problem.status)
+            return form(box.form(receipt, values, (), said), STYLE, problem.status)
         except httpx.TransportError:
-            return _page(box.form(receipt, values, (), box.texts["away"]), 503)
+            return form(box.form(receipt, values, (), box.texts["away"]), STYLE, 503)
         if status == 201:
-            return _page(box.filed(receipt, answer), 200)
+            return form(box.filed(receipt, answer), STYLE)
         errors = [FieldError(**one) for one in answer["errors"] if one["field"] in box.fields]
         said = "" if errors else answer[box.lang]["reason"]
-        return _page(box.form(receipt, values, errors, said), status)
+        return form(box.form(receipt, values, errors, said), STYLE, status)
 
     async def follow(self, request: Request) -> Response:
         """`GET`: where a receipt is entered. `POST`: how far its complaint has come."""
         box, _ = await self._box(request)
         if request.method == "GET":
-            return _page(box.asked("", unknown=False), 200)
+            return form(box.asked("", unknown=False), STYLE)
         receipt = (await _values(request)).get("receipt", "")
         try:
             status, answer = await self._ask(FOLLOW, {"receipt": receipt})
         except httpx.TransportError as error:
             raise Problem("page_away") from error
         if status == 200:
-            return _page(box.status(answer), 200)
-        return _page(box.asked(receipt, unknown=True), status)
+            return form(box.status(answer), STYLE)
+        return form(box.asked(receipt, unknown=True), STYLE, status)
 
     def _bound(self, request: Request, trapped: str) -> None:
         """Refuses what comes too often, and what no person fills in: they do not see that field."""
@@ -126,9 +126,3 @@ def _address(request: Request) -> str:
     except ValueError:
         return host
     return host if known.version == 4 else str(ipaddress.ip_network(f"{host}/64", strict=False))
-
-
-def _page(text: str, status: int) -> Response:
-    answer = leaflet.answer(text, STYLE, forms=True, **{"Cache-Control": "no-store"})
-    answer.status_code = status
-    return answer

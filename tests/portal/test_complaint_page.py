@@ -9,7 +9,7 @@ import pytest
 
 from services.portal.complaint_page import STYLE, Box
 from services.portal.complaints import COMMAND, LIST
-from services.portal.leaflet import answer
+from services.portal.leaflet import form
 from services.portal.shelf import Shelf
 from shared.problems import FieldError
 from tests.services import SERVICES
@@ -69,5 +69,5 @@ def test_the_pages_in_english_have_no_chinese_of_their_own() -> None:
 
 
 def test_the_policy_allows_its_own_form_and_no_script() -> None:
-    policy = answer("<p>", STYLE, forms=True).headers["content-security-policy"]
+    policy = form("<p>", STYLE).headers["content-security-policy"]
     assert "form-action 'self'" in policy and "script-src" not in policy
