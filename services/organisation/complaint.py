@@ -292,12 +292,12 @@ class ComplaintRow(View):
     topic: ComplaintTopic
     kind: ComplaintKind
     status: ComplaintStatus
+    due_on: date
+    handler: str
+    overdue: bool
+    filed_on: date
     text: Annotated[str, personal()]
     contact: Annotated[str, personal()]
-    filed_on: date
-    due_on: date
-    overdue: bool
-    handler: str
     answer: Annotated[str, personal()]
     answered_on: date | None
     in_time: bool | None
@@ -317,12 +317,12 @@ def complaint_list(state: Complaint, recorded: Recorded) -> ComplaintRow:
         topic=state.topic,
         kind=state.kind,
         status=state.status,
+        due_on=state.due_on,
+        handler=state.handler,
+        overdue=state.overdue,
+        filed_on=state.filed_on,
         text=state.text,
         contact=state.contact,
-        filed_on=state.filed_on,
-        due_on=state.due_on,
-        overdue=state.overdue,
-        handler=state.handler,
         answer=state.answer,
         answered_on=state.answered_on,
         in_time=state.in_time,

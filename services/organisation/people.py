@@ -29,7 +29,8 @@ POSTS_MAX = 2_000
 """So many posts are opened for one search; beyond them people are found by sign-in name alone."""
 
 _POSTS = """
-select stream as id, person, full_name, role, organisation from view_post_list where {}
+select stream as id, person, full_name #>> '{{}}' as full_name, role, organisation
+from view_post_list where {}
 order by person ilike $1 desc, organisation is not distinct from $2 desc, person, since desc
 limit $3
 """
