@@ -18,8 +18,8 @@ type Values = Mapping[str, str]
 STYLE = (
     READING
     + """
-form{display:grid;gap:1rem;max-width:34rem}label,legend,.label{display:block;font-weight:600;
-margin:0 0 .3rem}fieldset{border:0;padding:0;margin:0}.choice{display:inline-flex;gap:.5rem;
+article{max-width:36rem}form{display:grid;gap:1rem}label,legend,.label{display:block;font-weight:600;
+margin:0 0 .3rem}fieldset{border:0;padding:0;margin:0}legend{padding:0}.choice{display:inline-flex;gap:.5rem;
 align-items:center;min-height:44px;margin-inline-end:1.5rem;font-weight:400}.choice input{
 width:1.25rem;height:1.25rem;accent-color:var(--brand)}input,select,textarea{font:inherit;
 color:inherit;background:transparent}.wide{width:100%;box-sizing:border-box;min-height:44px;
@@ -98,8 +98,8 @@ class Box:
         sent = f"<button>{texts['send']}</button>"
         body = (
             f"<p>{texts['about']}</p>{alert}"
-            f'<form method="post" action="{self._here("complaint")}">{kept}{parts}{trap}{sent}'
-            "</form>"
+            f'<article><form method="post" action="{self._here("complaint")}">'
+            f"{kept}{parts}{trap}{sent}</form></article>"
         )
         return self._whole(body, "receipt", texts["follow"])
 
@@ -121,11 +121,12 @@ class Box:
         wrong = f'<p class="bad" id="bad" role="alert">{texts["unknown"]}</p>' if unknown else ""
         marked = ' aria-invalid="true" aria-describedby="bad"' if unknown else ""
         body = (
-            f'<form method="post" action="{self._here("receipt")}"><div><label for="receipt">'
+            f'<article><form method="post" action="{self._here("receipt")}"><div>'
+            f'<label for="receipt">'
             f'{texts["receipt"]}</label><input class="wide" id="receipt" name="receipt" required '
             f'autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="40" '
             f'value="{escape(receipt)}"{marked}><p class="soft">{texts["look_for"]}</p>{wrong}'
-            f"</div><button>{texts['look']}</button></form>"
+            f"</div><button>{texts['look']}</button></form></article>"
         )
         return self._whole(body, "complaint", texts["file"])
 
