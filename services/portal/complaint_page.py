@@ -18,9 +18,10 @@ type Values = Mapping[str, str]
 STYLE = (
     READING
     + """
-article{max-width:36rem}form{display:grid;gap:1rem}label,legend,.label{display:block;font-weight:600;
-margin:0 0 .3rem}fieldset{border:0;padding:0;margin:0}legend{padding:0}.choice{display:inline-flex;gap:.5rem;
-align-items:center;min-height:44px;margin-inline-end:1.5rem;font-weight:400}.choice input{
+article{max-width:36rem}form{display:grid;gap:1rem}label,legend{display:block;font-weight:600;
+margin:0 0 .3rem}fieldset{border:0;padding:0;margin:0}legend{padding:0}.choice{
+display:inline-flex;gap:.5rem;align-items:center;min-height:44px;margin-inline-end:1.5rem;
+font-weight:400}.choice input{
 width:1.25rem;height:1.25rem;accent-color:var(--brand)}input,select,textarea{font:inherit;
 color:inherit;background:transparent}.wide{width:100%;box-sizing:border-box;min-height:44px;
 padding:.5rem .7rem;border:1px solid #7b8794;border-radius:.4rem}option{background:Canvas;

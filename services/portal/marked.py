@@ -22,7 +22,7 @@ from shared.problems import Problem
 
 PLACE = re.compile(r"([A-Z]{0,3})([0-9]+) ?(.*)")
 COMMENTS_MAX = 5_000
-"""Spreadsheets grow slow with more; further wrong cells are coloured and listed."""
+"""Spreadsheets grow slow with more; further wrong cells are coloured and listed without a link."""
 
 LISTED = {"zh": ("需要修改", "位置", "原因"), "en": ("To be corrected", "Where", "Why")}
 
@@ -75,8 +75,9 @@ def _write(book: Any, page: Any, rows: Sequence[Sequence[Cell]], wrong: Wrong) -
         (str, False): book.add_format(text), (str, True): book.add_format(bad | text),
         (float, False): None, (float, True): book.add_format(bad),
     }  # fmt: skip
+    widths = {n: column + 1 for n, column in wrong}  # in order: the last of a row stays
     for n, row in enumerate(rows):
-        width = max([len(row), *(column + 1 for at, column in wrong if at == n)])
+        width = max(len(row), widths.get(n, 0))
         for m, cell in enumerate([*row, *[""] * (width - len(row))]):
             place = n, m
             kind = date if isinstance(cell, date) else float if _is_number(cell) else str
@@ -112,5 +113,8 @@ def _list(book: Any, first: str, wrong: Wrong, lang: str) -> None:
     page.write_row(0, 0, headings, book.add_format({"bold": True}))
     for n, ((row, column), texts) in enumerate(wrong.items(), start=1):
         cell = xl_rowcol_to_cell(row, column)
-        page.write_url(n, 0, f"internal:'{first}'!{cell}", string=cell)
+        if n <= COMMENTS_MAX:
+            page.write_url(n, 0, f"internal:'{first}'!{cell}", string=cell)
+        else:
+            page.write_string(n, 0, cell)
         page.write_string(n, 1, "；".join(texts) if lang == "zh" else "; ".join(texts))
