@@ -12,6 +12,9 @@ from shared.fields import FILE_KINDS
 from shared.kernel import Decision, Service
 from shared.words import SHARED, read
 
+PERSON = "person"
+"""What a sign-in name points at."""
+
 SERVICES = Path(__file__).parent.parent / "services"
 
 
@@ -46,10 +49,11 @@ def tell(schemas: Mapping[str, Any], references: Mapping[str, str]) -> None:
         for name, field in schema.get("properties", {}).items():
             # What declares its own meaning, itself or by its type, is left as it is.
             told = _told(field, schemas)
-            if "x-ref" not in told:
-                target = references.get(name) or references.get(name.removesuffix("s"))
-                if target in FILE_KINDS or (target is not None and _is_id(field, schemas)):
-                    field["x-ref"] = target
+            ending = name[name.rfind("_") :]
+            names = (name, name.removesuffix("s"), ending)
+            target = next((references[one] for one in names if one in references), None)
+            if target is not None and "x-ref" not in told and _fits(target, field, schemas):
+                field["x-ref"] = target
             unit = units.get(name.rpartition("_")[2]) if "_" in name else None
             if unit is not None and "x-unit" not in told and _is_number(field, schemas):
                 field["x-unit"] = unit
@@ -69,8 +73,22 @@ def _told(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> set[str]:
     return {name for kind in _kinds(field, schemas) for name in kind if name.startswith("x-")}
 
 
+def _fits(target: str, field: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:
+    """Whether a field of that name can hold what the name promises."""
+    if target in FILE_KINDS:
+        return True
+    return (_is_text if target == PERSON else _is_id)(field, schemas)
+
+
 def _is_id(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:
     return any(kind.get("format") == "uuid" for kind in _kinds(field, schemas))
+
+
+def _is_text(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:
+    kinds = [kind for kind in _kinds(field, schemas) if "type" in kind or "enum" in kind]
+    texts = {"string", "null", "array"}
+    plain = all(not {"enum", "format"} & kind.keys() and kind["type"] in texts for kind in kinds)
+    return plain and any(kind["type"] == "string" for kind in kinds)
 
 
 def _is_number(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> bool:

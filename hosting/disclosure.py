@@ -17,6 +17,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hosting.allowance import Allowance
 from shared import views
 from shared.asked import whole_of
 from shared.ids import id_from
@@ -32,25 +33,10 @@ KEPT_S = 60
 """How long an answer may be kept: a correction is seen within it."""
 
 
-class Allowance:
-    """So many answers a second on average, and as many at once after a pause of a second."""
-
-    def __init__(self, per_s: float) -> None:
-        self.per_s, self.left, self.at = per_s, per_s, 0.0
-
-    def take(self, now: float) -> None:
-        """One of them, at a moment in seconds; raises `too_many_readers` where none is left."""
-        self.left = min(self.per_s, self.left + (now - self.at) * self.per_s)
-        self.at = now
-        if self.left < 1:
-            raise Problem("too_many_readers")
-        self.left -= 1
-
-
 def router(rt: Runtime) -> APIRouter:
     """A route for each public view; TypeError for one that tells something personal."""
     made = APIRouter(prefix=f"/{rt.service.name}", tags=["public"])
-    allowance = Allowance(rt.settings.public_reads_per_s)
+    allowance = Allowance(rt.settings.public_reads_per_s, "too_many_readers")
     slugs = (
         "not_found", "filter_unknown", "filter_malformed", "sort_unknown", "cursor_broken",
         "too_many_readers",
@@ -102,7 +88,7 @@ def _parameters(view: ViewOf) -> list[dict[str, Any]]:
 async def _page(rt: Runtime, view: ViewOf, allowance: Allowance, request: Request) -> Response:
     """The newest rows of one school, by the first of the view's sorts."""
     allowance.take(time.monotonic())
-    unit = _school(rt, request.query_params.get("unit", ""))
+    unit = school_of(rt, request.query_params.get("unit", ""))
     async with views.reading(rt.pool, str(unit.id)) as connection:
         items, following = await views.page(connection, view, _query(view, request))
     shown = {"id": unit.id, "code": unit.code, "name": unit.name, "level": unit.level.name.lower()}
@@ -114,7 +100,7 @@ async def _page(rt: Runtime, view: ViewOf, allowance: Allowance, request: Reques
     return Response(content, 200, headers, "application/json")
 
 
-def _school(rt: Runtime, named: str) -> Unit:
+def school_of(rt: Runtime, named: str) -> Unit:
     """A school (or a part of one) by id or code: nobody reads a whole county here."""
     try:
         id_ = id_from(named)

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """What services show each other to read a whole feed; empty: nobody reads one so."""
     public_reads_per_s: float = 50.0
     """What a process answers people without an account, on average; more are told to wait."""
+    complaints_per_school_h: float = 60.0
+    """How many complaints of people without an account a process takes for one school."""
     clock_skew_s: float = 60.0
     signing_key_file: str = ""
     """Where the key is that signs checkpoints of the log; without one nothing is signed."""

@@ -44,14 +44,10 @@ def _not_blank(value: str) -> str:
     return value
 
 
-type Money = Annotated[
-    Exact, Field(ge=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})
-]
+type Money = Annotated[Yuan, Field(ge=0)]
 """An amount in yuan, at least 0, two decimals."""
 
-type PositiveMoney = Annotated[
-    Exact, Field(gt=0, max_digits=14, decimal_places=2, json_schema_extra={"x-unit": "CNY"})
-]
+type PositiveMoney = Annotated[Yuan, Field(gt=0)]
 """An amount in yuan above 0."""
 
 type Quantity = Annotated[Exact, Field(gt=0, max_digits=14, decimal_places=3)]

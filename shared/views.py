@@ -217,6 +217,11 @@ def _where(view: ViewOf, query: Query, values: _Values) -> Iterator[str]:
     for name, wanted in query.filters.items():
         if name not in view.filters:
             raise Refused("filter_unknown", field=name, allowed=", ".join(view.filters) or "-")
+        first, span, last = wanted.partition("..")
+        if span and columns(view)[name] == "date":  # from one day to another, or without an end
+            ends = ((">=", first), ("<=", last))
+            yield from (f"{name} {way} {values.mark(day)}::text::date" for way, day in ends if day)
+            continue
         yield f"{name} = any({values.mark(wanted.split(','))}::text[]::{columns(view)[name]}[])"
     if query.search and view.search:
         like = values.mark(f"%{re.sub(r'([\\%_])', r'\\\1', query.search)}%")

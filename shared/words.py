@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 SECTIONS = (
     "names", "commands", "events", "views", "fields", "values", "refusals", "measures", "alerts",
-    "validation",
+    "validation", "help",
 )  # fmt: skip
 
 SHARED = Path(__file__).parent / "words.toml"

@@ -286,6 +286,8 @@ def test_everything_has_words_in_both_languages(service: Service) -> None:
             _fields(view.row, want)
     for decision in service.decisions().values():
         want("commands", decision.name)
+        if decision.path is not None and decision.command.__doc__ is not None:
+            want("help", decision.name)  # what is worth saying to us is worth saying to its users
         _fields(decision.command, want)
     for policy in service.policies:
         _fields(policy, want)

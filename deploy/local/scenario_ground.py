@@ -155,6 +155,8 @@ class Ground:
                     "person": person.subject,
                     "organisation": self.unit(post, "at", post.at),
                 }
+                if person.name:
+                    body["full_name"] = person.name
                 posts.append(self._office(path, post, "AppointStaff", body))
                 if post.contract:
                     contracts.append(self._contract(path, post.contract, posts[-1]))

@@ -362,7 +362,7 @@ class LoanRow(View):
 @loans.view(
     "/loans",
     allow=READERS,
-    filters=("status", "incoming", "borrower", "to_unit"),
+    filters=("status", "incoming", "borrower", "to_unit", "due_on"),
     sorts=("due_on", "lent_on"),
     search=("purpose", "borrower"),
 )

@@ -1,9 +1,10 @@
 """Who there is and by which rules: the tree of units, people and posts, calendars, rule packs."""
 
-from services.organisation import me
+from services.organisation import complaint_box, me, people
 from services.organisation.area import VisitsPolicy, areas
 from services.organisation.calendar import calendars
 from services.organisation.calendar.setting import HolidaysPolicy, SchoolYearPolicy
+from services.organisation.complaint import ComplaintsPolicy, complaints
 from services.organisation.erasing import erasing
 from services.organisation.erasure import ErasurePolicy, erasures
 from services.organisation.establishment import establishments
@@ -18,7 +19,7 @@ from shared.kernel import Service
 
 organisation = Service(
     "organisation",
-    [units, staff, establishments, vacancies, areas, calendars, rule_packs, erasures],
+    [units, staff, establishments, vacancies, areas, calendars, rule_packs, erasures, complaints],
     policies=[
         CodesPolicy,
         PostsPolicy,
@@ -29,7 +30,8 @@ organisation = Service(
         SchoolYearPolicy,
         HolidaysPolicy,
         ErasurePolicy,
+        ComplaintsPolicy,
     ],
     chores=[erasing],
-    routers=[me.router],
+    routers=[me.router, people.router, complaint_box.router],
 )

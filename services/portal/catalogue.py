@@ -13,9 +13,9 @@ from typing import Any
 from hosting import contract
 from services.portal.fields import Fields, Made
 from services.portal.sheet import sheets
-from services.portal.today import tasks
+from services.portal.today import SERVICES, tasks
 from shared.organisation import Level
-from shared.words import Words, words_of
+from shared.words import Words, read, words_of
 
 UNIT, UNITS = "unit", "unit_list"
 
@@ -43,11 +43,20 @@ class Contracts:
             if "x-public" in operations.get("get", ())
         }
         """Where people without an account read a view."""
+        self.finders = {
+            operations["get"]["x-finds"]: f"/api{path}"
+            for api in self.apis.values()
+            for path, operations in api["paths"].items()
+            if "x-finds" in operations.get("get", ())
+        }
+        """Where something is searched that is no list of its own: people."""
 
     def refer(self, service: str, target: str) -> Made:
         """Where to pick what an id points at: in the list of that name by its rows' keys, in the
         first list of that kind of thing, or nowhere.
         """
+        if target in self.finders:
+            return {"to": target, "view": None, "value": "id", "finder": self.finders[target]}
         if target in self.views:
             return {"to": target, "view": target, "value": "key"}
         if target == UNIT and UNITS in self.views:
@@ -74,6 +83,8 @@ class Catalogue:
         for command in self.commands.values():
             for view in command["views"]:
                 self.views[view]["commands"].append(command["name"])
+        for view in self.views.values():
+            view["sheet"] = self._sheet_of(view)
 
     def _fields(self, service: str, document: Mapping[str, Any]) -> Fields:
         return Fields(
@@ -129,17 +140,33 @@ class Catalogue:
         name, aggregate = operation["operationId"], operation["tags"][0]
         schema = self.contracts.apis[service]["components"]["schemas"][name]
         fields = self.fields[service].of(name, leaving_out=("id",))
+        help_ = self.words[service].find("help", name)
         fields.sort(key=lambda field: field["name"] == "occurred_at")
         return {
             "name": name, "service": service, "aggregate": aggregate,
             "label": schema["x-title"][self.lang],
-            "help": schema.get("description", "") if self.lang == "en" else "",
+            "help": help_._asdict()[self.lang] if help_ else "",
             "method": "POST", "path": f"/api{path}", "params": PLACE.findall(path),
             "creates": operation["x-creates"], "weighty": operation["x-weighty"],
             "sheet": name in self.contracts.sheets, "roles": operation["x-roles"],
             "views": self._of(self.views, service, aggregate), "fields": fields,
             "refusals": [self._refusal(service, slug) for slug in operation["x-refusals"]],
         }  # fmt: skip
+
+    def _sheet_of(self, view: Made) -> str | None:
+        """The command whose template this list can be given out as: the only one of its kind of
+        thing that a row can hold, in the first list that has all that is due in it.
+        """
+        sheets = [n for n in view["commands"] if self.commands[n]["sheet"]]
+        if len(sheets) != 1:
+            return None
+        (name,) = sheets
+        due = [one["name"] for one in self.commands[name]["fields"] if one["required"]]
+        for other in self.commands[name]["views"]:
+            shown = shown_as(self.views[other])
+            if all(field in shown for field in due):
+                return name if other == view["name"] else None
+        return None
 
     def _refusal(self, service: str, slug: str) -> Made:
         """What may be said no to, before anybody tries."""
@@ -194,6 +221,15 @@ class Catalogue:
             }
             for one in named
         ]
+
+
+def shown_as(view: Made) -> dict[str, Made]:
+    """A command's field -> the column that shows it: of the same name, or as `[shown]` of the
+    service's words says.
+    """
+    columns = {column["name"]: column for column in view["columns"]}
+    others = read(SERVICES / view["service"] / "words.toml").get("shown", {})
+    return columns | {name: columns[at] for name, at in others.items() if at in columns}
 
 
 def _row(operation: Mapping[str, Any]) -> str:

@@ -91,15 +91,18 @@ def parts_of(field: Made, value: Mapping[str, object]) -> list[Made]:
 
 
 def references(field: Made, value: object) -> Iterator[tuple[str, str]]:
-    """What a value points at by id: the list in which that stands, and the id."""
+    """What a value points at by id: the list in which that stands (or where it is looked for), and
+    the id.
+    """
     if isinstance(value, list):
         for one in value:
             yield from references(item_of(field), one)
     elif isinstance(value, dict):
         for part in parts_of(field, value):
             yield from references(part, value[part["name"]])
-    elif value and (ref := field.get("ref")) and ref["view"] and ref["value"] == "id":
-        yield ref["view"], str(value)
+    elif value and (ref := field.get("ref")) and ref["value"] == "id":
+        where = ref["view"] or ref.get("finder")
+        yield from [(where, str(value))] if where else []
 
 
 NAMES = ("name", "title")

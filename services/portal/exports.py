@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import batched
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -22,11 +23,13 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from services.portal.catalogue import UNITS, shown_as
 from services.portal.cells import Cell, Cells, name_of_row, references
 from services.portal.fields import Made
 from services.portal.imports import PROBLEM, XLSX
 from services.portal.proxy import Gateway
 from services.portal.settings import Settings
+from services.portal.sheet import ID, Sheet, heading
 from services.portal.shelf import Shelf
 from services.portal.signing_in import LANGUAGES, SigningIn
 from shared.clock import this_moment
@@ -40,13 +43,14 @@ AT_ONCE = 3
 """Exports of one process at a time; others wait their turn."""
 
 LOOKED_UP_AT_ONCE = 8
+IDS_MAX = 100
 NAMES_MAX = 5_000
 """Things named in one export; whatever more is pointed at stands there by its id."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that some program may take for a formula."""
 
-OWN = ("columns", "lang", "cursor", "limit")
+OWN = ("columns", "lang", "cursor", "limit", "as")
 """What of the request is meant for us; the rest is the list's own question."""
 
 CUT = {
@@ -71,9 +75,12 @@ class Declined(Exception):  # noqa: N818 - says what is, as the house's names do
 class Exports:
     """Every list of every service as a file."""
 
-    def __init__(self, settings: Settings, gateway: Gateway, shelf: Shelf, own: SigningIn) -> None:
+    def __init__(
+        self, settings: Settings, gateway: Gateway, shelf: Shelf, own: SigningIn,
+        sheets: Mapping[str, Sheet],
+    ) -> None:  # fmt: skip
         self.rows_max = settings.export_rows
-        self.gateway, self.shelf, self.own = gateway, shelf, own
+        self.gateway, self.shelf, self.own, self.sheets = gateway, shelf, own, sheets
         self.turns = asyncio.Semaphore(AT_ONCE)
 
     async def give(self, request: Request) -> Response:
@@ -86,11 +93,13 @@ class Exports:
         view = whole["views"].get(request.path_params["view"])
         if view is None:
             raise Problem("route_unknown")
+        again = self._sheet(request, view)
+        columns = columns_again(view, again) if again else _columns(view, request, lang)
         folder = tempfile.TemporaryDirectory(prefix="houqin-export-")
         try:
             async with self.turns:
-                book = Book(Path(folder.name), view, _columns(view, request, lang), lang)
-                source = Source(self.gateway, request, whole["views"])
+                book = Book(Path(folder.name), view, columns, lang)
+                source = Source(self.gateway, request, whole["views"], codes=again is not None)
                 await self._fill(book, source, person)
         except Declined as no:
             folder.cleanup()
@@ -103,6 +112,13 @@ class Exports:
             book.path, 200, {"Cache-Control": "no-store"}, XLSX,
             BackgroundTask(folder.cleanup), name,
         )  # fmt: skip
+
+    def _sheet(self, request: Request, view: Made) -> Sheet | None:
+        """The command as whose template the list is wanted, to be changed and imported again."""
+        name = request.query_params.get("as")
+        if name is not None and name != view["sheet"]:
+            raise Problem("command_unknown", field="as", command=name)
+        return self.sheets[name] if name else None
 
     async def _fill(self, book: Book, source: Source, person: str) -> None:
         cut = False
@@ -118,10 +134,14 @@ class Exports:
 
 
 class Source:
-    """The services behind one export: a list's pages, and the names of what they point at."""
+    """The services behind one export: a list's pages, and the names of what they point at; with
+    `codes` those of units alone, by which an import knows them.
+    """
 
-    def __init__(self, gateway: Gateway, request: Request, views: Mapping[str, Made]) -> None:
-        self.gateway, self.request, self.views = gateway, request, views
+    def __init__(
+        self, gateway: Gateway, request: Request, views: Mapping[str, Made], *, codes: bool
+    ) -> None:
+        self.gateway, self.request, self.views, self.codes = gateway, request, views, codes
         self.asked = {n: v for n, v in request.query_params.items() if n not in OWN}
         self.names: dict[str, str] = {}
         self._known: set[str] = set()
@@ -147,11 +167,25 @@ class Source:
             for row in rows
             for column in columns
             for view, id_ in references(column, row.get(column["name"]))
-            if id_ not in self._known
+            if id_ not in self._known and (view == UNITS or not self.codes)
         }
         chosen = sorted(new)[: max(0, NAMES_MAX - len(self._known))]
         self._known.update(id_ for _, id_ in chosen)
-        await asyncio.gather(*(self._look(self.views[view], id_) for view, id_ in chosen))
+        people = [id_ for where, id_ in chosen if where not in self.views]
+        finder = next((where for where, _ in chosen if where not in self.views), "")
+        await asyncio.gather(
+            *(self._look(self.views[view], id_) for view, id_ in chosen if view in self.views),
+            *(self._look_people(finder, some) for some in batched(people, IDS_MAX, strict=False)),
+        )
+
+    async def _look_people(self, finder: str, ids: Sequence[str]) -> None:
+        async with self._turns:
+            path = f"{finder.removeprefix('/api')}?{urlencode({'ids': ','.join(ids)})}"
+            service = path.split("/")[1]
+            answer = await self.gateway.read(service, self.request, path, method="GET")
+        if answer.is_success:
+            items = msgspec.json.decode(answer.content)["items"]
+            self.names |= {one["id"]: one["name"] for one in items if one["name"]}
 
     async def _look(self, view: Made, id_: str) -> None:
         async with self._turns:
@@ -160,7 +194,7 @@ class Source:
             return  # not theirs to see, or gone: the id stands for it
         found = msgspec.json.decode(answer.content)
         row = found["items"][0] if view["many"] else found
-        if name := name_of_row(view, row):
+        if name := row["code"] if self.codes else name_of_row(view, row):
             self.names[id_] = name
 
     async def _get(self, view: Made, path: str) -> httpx.Response:
@@ -245,6 +279,13 @@ def _columns(view: Made, request: Request, lang: str) -> list[Made]:
     own = [one for one in view["columns"] if not one["name"].endswith(other)]
     chosen = request.query_params.get("columns", "").split(",")
     return [one for one in own if one["name"] in chosen] or own
+
+
+def columns_again(view: Made, sheet: Sheet) -> list[Made]:
+    """The columns of a template, each with where the list's rows show it; and which thing it is."""
+    shown, fields = shown_as(view), sheet.columns
+    known = [shown[one.name] | {"label": heading(one)} for one in fields if one.name in shown]
+    return [*known, {"name": ID.name, "label": ID.zh, "kind": "id"}]
 
 
 def _sheet_name(label: str) -> str:

@@ -21,7 +21,7 @@ import msgspec
 import python_calamine
 from xlsxwriter.utility import xl_col_to_name
 
-from services.portal.sheet import ROWS_MAX, Column, Sheet
+from services.portal.sheet import ID, ROWS_MAX, Column, Sheet
 from shared.ids import derived_id
 from shared.problems import FieldError, Problem
 from shared.rules import region_of
@@ -34,6 +34,7 @@ TRUTH = {
     "是": True, "true": True, "yes": True, "y": True, "1": True,
     "否": False, "false": False, "no": False, "n": False, "0": False,
 }  # fmt: skip
+UNIT = "unit"
 PLACE = re.compile(r"commands\.([0-9]+)\.?(.*)")
 
 type Cell = object
@@ -82,10 +83,10 @@ def read(sheet: Sheet, content: bytes) -> Filled:
     """The file's rows as commands in order; raises what makes it unreadable, and every number that
     the spreadsheet itself has spoilt.
     """
-    rows = _rows(content)
+    rows = rows_of(content)
     if not rows:
         raise Problem("file_unreadable", field="file", why="0")
-    columns = _columns(sheet, rows[0])
+    columns = columns_of(sheet, rows[0])
     numbered = enumerate(rows[1:], start=2)
     kept = [(n, row) for n, row in numbered if any(cell not in (None, "") for cell in row)]
     if len(kept) > ROWS_MAX:
@@ -108,7 +109,8 @@ def read(sheet: Sheet, content: bytes) -> Filled:
     return Filled(sheet, columns, [n for n, _ in kept], bodies)
 
 
-def _rows(content: bytes) -> list[list[Cell]]:
+def rows_of(content: bytes) -> list[list[Cell]]:
+    """The rows of a file's first sheet as they stand there; raises `file_unreadable`."""
     if content[:2] == b"PK":
         try:
             book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
@@ -123,9 +125,10 @@ def _rows(content: bytes) -> list[list[Cell]]:
     raise Problem("file_unreadable", field="file", why=why)
 
 
-def _columns(sheet: Sheet, heading: Sequence[Cell]) -> list[Column | None]:
+def columns_of(sheet: Sheet, heading: Sequence[Cell]) -> list[Column | None]:
     """Which column each heading names; refuses one that nobody knows."""
-    known = {text: one for one in sheet.columns for text in (one.name, one.zh, one.en) if text}
+    fields = (*sheet.columns, ID)
+    known = {text: one for one in fields for text in (one.name, one.zh, one.en) if text}
     names = [str(cell or "").removesuffix("*").strip() for cell in heading]
     allowed = ", ".join(column.name for column in sheet.columns)
     errors = [
@@ -160,11 +163,14 @@ def _body(columns: Sequence[Column | None], row: Sequence[Cell]) -> dict[str, An
     }
     # People know codes, not ids: a unit may be named by its code, and the unit that a new one
     # belongs to is the parent that the row names.
-    owner = str(values.get("organisation") or values.get("parent_code") or values.get("code") or "")
-    try:
-        UUID(owner)
-    except ValueError:
-        values["organisation"] = region_of(owner)
+    owner = values.get("organisation") or values.get("parent_code") or values.get("code") or ""
+    named = {one.name: values[one.name] for one in columns if one and one.name in values
+             and one.ref == UNIT}  # fmt: skip
+    for name, unit in (named | {"organisation": owner}).items():
+        try:
+            UUID(str(unit))
+        except ValueError:
+            values[name] = region_of(str(unit))
     return values
 
 

@@ -10,13 +10,15 @@ import asyncio
 
 import httpx
 import msgspec
+from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from hosting import contract
 from services.portal.caller import People
 from services.portal.filled import Filled, read
-from services.portal.proxy import Gateway, bounded_body
+from services.portal.marked import marked
+from services.portal.proxy import Gateway, body_of, bounded_body, read_whole
 from services.portal.sheet import Sheet, sheets, template
 from shared.asked import key_of
 from shared.problems import Problem
@@ -46,18 +48,53 @@ class Imports:
 
     async def take(self, request: Request) -> Response:
         """`POST /portal/imports/{command}[?dry_run=1]`: every row of a file, or none."""
-        await self.people.subject(request)
-        sheet = self._sheet(request)
-        key_of(request)
-        content = await bounded_body(request, FILE_BYTES_MAX)
+        sheet, content = await self._asked(request)
         dry_run = request.query_params.get("dry_run") in {"1", "true"}
         # In a thread: a file of thousands of rows must not keep others waiting.
         filled = await asyncio.to_thread(read, sheet, content)
-        service, batch = sheet.service, filled.batch(dry_run=dry_run)
-        answer = await self.gateway.read(
+        answer = await self._batch(request, filled, dry_run=dry_run)
+        if answer.headers.get("content-type") == PROBLEM:
+            return await _told(filled, answer, request.url.path)
+        # What was entered is as much as the file again: it goes on as it comes.
+        return StreamingResponse(
+            body_of(answer), answer.status_code, _kept(answer),
+            background=BackgroundTask(answer.aclose),
+        )  # fmt: skip
+
+    async def mark(self, request: Request) -> Response:
+        """`POST /portal/imports/{command}/marked[?lang=]`: the file, tried and given back with what
+        is wrong at its cells; as `take` answers a trial where nothing is.
+        """
+        sheet, content = await self._asked(request)
+        try:
+            filled = await asyncio.to_thread(read, sheet, content)
+            answer = await self._batch(request, filled, dry_run=True)
+            told = await _told(filled, answer, request.url.path)
+            errors = msgspec.json.decode(told.body).get("errors", ())
+        except Problem as problem:
+            if not problem.errors:
+                raise
+            errors = [msgspec.structs.asdict(one) for one in problem.errors]
+        if not errors:
+            return told
+        lang = "en" if request.query_params.get("lang") == "en" else "zh"
+        file = await asyncio.to_thread(marked, sheet, content, errors, lang)
+        name = f'attachment; filename="{sheet.command}.xlsx"'
+        headers = {"Content-Disposition": name, "Cache-Control": "no-store"}
+        return Response(file, 200, headers, XLSX)
+
+    async def _asked(self, request: Request) -> tuple[Sheet, bytes]:
+        await self.people.subject(request)
+        sheet = self._sheet(request)
+        key_of(request)
+        return sheet, await bounded_body(request, FILE_BYTES_MAX)
+
+    async def _batch(self, request: Request, filled: Filled, *, dry_run: bool) -> httpx.Response:
+        """The service's answer, its body still to be read."""
+        service, batch = filled.sheet.service, filled.batch(dry_run=dry_run)
+        return await self.gateway.ask(
             service, request, f"/{service}/batch", content=batch, kind="application/json"
         )
-        return _told(filled, answer, request.url.path)
 
     def _sheet(self, request: Request) -> Sheet:
         name = request.path_params["command"]
@@ -66,11 +103,14 @@ class Imports:
         return self.sheets[name]
 
 
-def _told(filled: Filled, answer: httpx.Response, path: str) -> Response:
+async def _told(filled: Filled, answer: httpx.Response, path: str) -> Response:
     """The service's answer as it is; a no says where in the file."""
-    content, headers = answer.content, answer.headers
-    if headers.get("content-type") == PROBLEM:
+    content = await read_whole(answer)
+    if answer.headers.get("content-type") == PROBLEM:
         problem = filled.placed(msgspec.json.decode(content))
         content = msgspec.json.encode({**problem, "instance": path})
-    kept = {name: headers[name] for name in ANSWERED if name in headers}
-    return Response(content, answer.status_code, kept)
+    return Response(content, answer.status_code, _kept(answer))
+
+
+def _kept(answer: httpx.Response) -> dict[str, str]:
+    return {name: answer.headers[name] for name in ANSWERED if name in answer.headers}

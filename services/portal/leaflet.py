@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from urllib.parse import urlencode
 
@@ -35,12 +35,23 @@ def answer(text: str, style: str, **headers: str) -> Response:
     """The page under a policy that allows nothing but its own style, named by its hash, so that
     the same page may be kept and shown again.
     """
+    return _under_policy(text, style, "none", 200, headers)
+
+
+def form(text: str, style: str, status: int = 200) -> Response:
+    """A page that may send us what is filled in, and is kept by nobody."""
+    return _under_policy(text, style, "self", status, {"Cache-Control": "no-store"})
+
+
+def _under_policy(
+    text: str, style: str, target: str, status: int, headers: Mapping[str, str]
+) -> Response:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none';"
-        " form-action 'none'"
+        f" form-action '{target}'"
     )
-    return HTMLResponse(text, headers={"Content-Security-Policy": policy, **headers})
+    return HTMLResponse(text, status, {"Content-Security-Policy": policy, **headers})
 
 
 def code(text: str, label: str) -> str:

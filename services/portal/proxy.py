@@ -49,7 +49,9 @@ INERT = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 OPEN = ("public/", "log/checkpoint", "log/keys", "log/proofs/consistency")
-"""What services answer without knowing who asks: what is published, and what a witness keeps."""
+"""What services answer without knowing who asks: what is published, and what a witness keeps. What
+somebody without an account sends in comes by pages of our own, which bound it.
+"""
 
 
 class Gateway:
@@ -76,7 +78,7 @@ class Gateway:
         await check(request, content)
         answer = await self.ask(service, request, path, content=content)
         live = answer.headers.get("content-type", "").startswith(EVENT_STREAM)
-        body = _body(answer, self.stream_seconds if live else None)
+        body = body_of(answer, self.stream_seconds if live else None)
         kept = {name: answer.headers[name] for name in ANSWERED if name in answer.headers}
         kept["content-security-policy"] = INERT
         return StreamingResponse(
@@ -98,7 +100,10 @@ class Gateway:
         type, where it is not the one that came.
         """
         headers = {name: request.headers[name] for name in ASKED if name in request.headers}
-        if not path.startswith(tuple(f"/{service}/{one}" for one in OPEN)):
+        is_open = (method or request.method) == "GET" and path.startswith(
+            tuple(f"/{service}/{one}" for one in OPEN)
+        )
+        if not is_open:
             headers["authorization"] = await self.callers.authorization(request)
         if kind:
             headers["content-type"] = kind
@@ -125,13 +130,18 @@ class Gateway:
     ) -> httpx.Response:  # fmt: skip
         """A service's whole answer; asked as in `ask`, and broken off it is `outcome_unknown`."""
         answer = await self.ask(service, request, path, content=content, kind=kind, method=method)
-        try:
-            await answer.aread()
-        except httpx.TransportError as error:
-            raise Problem("outcome_unknown") from error
-        finally:
-            await answer.aclose()
+        await read_whole(answer)
         return answer
+
+
+async def read_whole(answer: httpx.Response) -> bytes:
+    """The body of an answer that is still to be read; broken off it is `outcome_unknown`."""
+    try:
+        return await answer.aread()
+    except httpx.TransportError as error:
+        raise Problem("outcome_unknown") from error
+    finally:
+        await answer.aclose()
 
 
 async def bounded_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
@@ -144,7 +154,7 @@ async def bounded_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> byt
     return bytes(body)
 
 
-async def _body(answer: httpx.Response, seconds: float | None) -> AsyncIterator[bytes]:
+async def body_of(answer: httpx.Response, seconds: float | None = None) -> AsyncIterator[bytes]:
     """The answer as it comes; a live one for so long: whoever comes back to it is asked again
     whether he is signed in.
     """

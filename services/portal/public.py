@@ -69,7 +69,7 @@ class Disclosure:
         """`GET /public/{unit}[?lang=][&view=&cursor=]`: the newest of everything, or more of one
         view.
         """
-        unit, lang = _asked(request)
+        unit, lang = asked_for(request)
         more = request.query_params
         asked = unit, lang, more.get("view", ""), more.get("cursor", "")
         text, made_at = self._kept.get(asked, ("", 0.0))
@@ -87,9 +87,11 @@ class Disclosure:
 
     async def label(self, request: Request) -> Response:
         """`GET /public/{unit}/label`: the page's address as a code, to print and put up."""
-        unit, lang = _asked(request)
+        unit, lang = asked_for(request)
         views = await self._views(lang)
-        found = await asyncio.gather(*(self._rows(view, unit, limit="1") for view in views))
+        found = await asyncio.gather(
+            *(rows_of(self.gateway, view, unit, limit="1") for view in views)
+        )
         rows = next(filter(None, found), None)
         if rows is None:
             raise Problem("page_away")
@@ -115,7 +117,9 @@ class Disclosure:
         if not heads:
             raise Problem("not_found")
         asked = {"limit": str(ROWS_MAX if only else ROWS)} | ({"cursor": cursor} if cursor else {})
-        found = await asyncio.gather(*(self._rows(view, unit, **asked) for view in heads))
+        found = await asyncio.gather(
+            *(rows_of(self.gateway, view, unit, **asked) for view in heads)
+        )
         known = next(filter(None, found), None)
         if known is None:
             raise Problem("page_away")
@@ -148,7 +152,7 @@ class Disclosure:
         asked = {"limit": str(ROWS_MAX), by: ",".join(row["id"] for row in owners.items)}
         items: list[Row] = []
         while len(items) < PARTS_MAX:
-            rows = await self._rows(part, unit, **asked)
+            rows = await rows_of(self.gateway, part, unit, **asked)
             if rows is None:
                 return None
             items += rows.items
@@ -157,16 +161,17 @@ class Disclosure:
             asked["cursor"] = rows.next
         return items
 
-    async def _rows(self, view: Made, unit: str, **asked: str) -> Rows | None:
-        """A page of a view; None where it cannot be had now; raises `not_found`."""
-        url = self.gateway.addresses[view["service"]] + view["public"]
-        try:
-            answer = await self.gateway.client.get(url, params={"unit": unit, **asked})
-        except httpx.TransportError:
-            return None
-        if answer.status_code in {400, 404}:
-            raise Problem("not_found")
-        return _ROWS.decode(answer.content) if answer.status_code == 200 else None
+
+async def rows_of(gateway: Gateway, view: Made, unit: str, **asked: str) -> Rows | None:
+    """A page of a public view; None where it cannot be had now; raises `not_found`."""
+    url = gateway.addresses[view["service"]] + view["public"]
+    try:
+        answer = await gateway.client.get(url, params={"unit": unit, **asked})
+    except httpx.TransportError:
+        return None
+    if answer.status_code in {400, 404}:
+        raise Problem("not_found")
+    return _ROWS.decode(answer.content) if answer.status_code == 200 else None
 
 
 def owner_of(view: Made, views: Sequence[Made]) -> tuple[str, str] | None:
@@ -182,7 +187,7 @@ def owner_of(view: Made, views: Sequence[Made]) -> tuple[str, str] | None:
     return None
 
 
-def _asked(request: Request) -> tuple[str, str]:
+def asked_for(request: Request) -> tuple[str, str]:
     """Which school, in which language."""
     unit, lang = request.path_params["unit"], request.query_params.get("lang", "zh")
     if not NAMED.fullmatch(unit):

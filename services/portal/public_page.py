@@ -59,7 +59,7 @@ TEXTS = {
         "title": "{name} 公示", "other": "English", "yes": "是", "no": "否", "between": "、",
         "none": "还没有公示。", "away": "暂时无法显示，请稍后刷新本页。", "older": "更早的",
         "newest": "最新的", "label": "张贴用二维码", "colon": "：",
-        "scan": "手机扫码，查看本校公示",
+        "scan": "手机扫码，查看本校公示、投诉与建议", "complain": "投诉与建议",
         "days": "周一 周二 周三 周四 周五 周六 周日", "day": "{0:%Y-%m-%d}（{1}）",
     },
     "en": {
@@ -67,7 +67,8 @@ TEXTS = {
         "none": "Nothing is published yet.",
         "away": "Cannot be shown just now. Reload in a moment.",
         "older": "Earlier", "newest": "The newest", "label": "QR code to put up", "colon": ": ",
-        "scan": "Scan to read what this school publishes",
+        "scan": "Scan to read what this school publishes, to complain or suggest",
+        "complain": "Complaints and suggestions",
         "days": "Mon Tue Wed Thu Fri Sat Sun", "day": "{1} {0:%Y-%m-%d}",
     },
 }  # fmt: skip
@@ -98,6 +99,10 @@ class Reader:
         links = [(f"{address}?lang={other}", self.texts["other"], leaflet.LANGUAGES[other])]
         if older:
             links.append((self._here(address), self.texts["newest"], leaflet.LANGUAGES[self.lang]))
+        links.append(
+            (f"{address}/complaint?lang={self.lang}", self.texts["complain"],
+             leaflet.LANGUAGES[self.lang])
+        )  # fmt: skip
         links.append(
             (f"{address}/label?lang={self.lang}", self.texts["label"], leaflet.LANGUAGES[self.lang])
         )

@@ -55,6 +55,10 @@ class Settings(config.Settings):
     service_seconds: Annotated[float, Field(gt=0)] = 60
     """How long a service may take to answer."""
 
+    complaints_per_address_h: Annotated[float, Field(gt=0)] = 10
+    """How many complaints without an account are taken from one address within an hour; a whole
+    village may share one.
+    """
     export_rows: Annotated[int, Field(gt=0, le=1_000_000)] = 100_000
     """How many rows of a list one file holds; it says so where there were more."""
 

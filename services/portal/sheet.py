@@ -18,7 +18,7 @@ ROWS_MAX = 10_000
 @dataclass(frozen=True, slots=True)
 class Column:
     """A field of a command: its labels, whether it is due, and what may be written for a value.
-    `kind`: the format of its JSON, else the type.
+    `kind`: the format of its JSON, else the type. `ref`: what its value points at.
     """
 
     name: str
@@ -27,6 +27,13 @@ class Column:
     kind: str
     due: bool
     choices: dict[str, str]
+    ref: str = ""
+
+
+ID = Column("id", "编号（勿改）", "Id (leave as it is)", "uuid", due=False, choices={})
+"""What a list that is given out as a template says beside the command's own fields, so that the
+same things come back as themselves.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,9 @@ def _sheet(service: str, aggregate: str, name: str, schemas: Mapping[str, Any]) 
         label = made.get("x-title", {"zh": field, "en": ""})
         listed = schemas.get(made.get("$ref", "").rpartition("/")[2], made)
         kind = listed.get("format", listed.get("type", ""))
+        ref = made.get("x-ref", listed.get("x-ref", ""))
         columns.append(
-            Column(field, label["zh"], label["en"], kind, field in due, _choices(listed))
+            Column(field, label["zh"], label["en"], kind, field in due, _choices(listed), ref)
         )
     return Sheet(name, service, aggregate, schema["title"], tuple(columns))
 
@@ -76,6 +84,11 @@ def _choices(schema: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def heading(column: Column) -> str:
+    """What stands above a column."""
+    return f"{column.zh} *" if column.due else column.zh
+
+
 def template(sheet: Sheet) -> bytes:
     """An xlsx to fill in: text columns (codes keep their digits), labels, choices, what is due."""
     buffer = io.BytesIO()
@@ -85,7 +98,7 @@ def template(sheet: Sheet) -> bytes:
     text = book.add_format({"num_format": "@"})
     for n, column in enumerate(sheet.columns):
         page.set_column(n, n, 18, text)
-        page.write(0, n, f"{column.zh} *" if column.due else column.zh, head)
+        page.write(0, n, heading(column), head)
         page.write_comment(0, n, f"{column.name}\n{column.en}")
         if column.choices:
             labels = {value: text for text, value in reversed(column.choices.items())}

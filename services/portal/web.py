@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from hosting.tokens import Tokens
 from services.portal import shelf, signing_in
 from services.portal.caller import Callers, People
+from services.portal.complaints import Complaints
 from services.portal.exports import Exports
 from services.portal.files import named
 from services.portal.files import routes as file_routes
@@ -40,6 +41,7 @@ from services.portal.static import Site
 from shared.problems import answering, elsewhere
 from shared.words import words_of
 
+BOTH = ["GET", "POST"]
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 WORDS = words_of("portal")
 
@@ -71,7 +73,8 @@ def application(settings: Settings) -> Starlette:
     known = Shelf(gateway.addresses)
     catalogue = partial(shelf.answer, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
-    exports = Exports(settings, gateway, known, own)
+    box = Complaints(settings, known, gateway)
+    exports = Exports(settings, gateway, known, own, imports.sheets)
     files = Files(settings, Ledger(sessions, blobs_at(settings.file_place)), people, own)
     api = partial(gateway.pass_on, check=named.Check(known, files, WORDS))
 
@@ -91,6 +94,9 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/jwks", jwks),
             Route("/portal/templates/{command}.xlsx", _edge(imports.template, "template")),
             Route("/portal/imports/{command}", _edge(imports.take, "import"), methods=["POST"]),
+            Route(
+                "/portal/imports/{command}/marked", _edge(imports.mark, "marked"), methods=["POST"]
+            ),
             Route("/portal/exports/{view}.xlsx", _edge(exports.give, "export")),
             Route("/portal/catalogue", _edge(catalogue, "catalogue")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
@@ -98,6 +104,8 @@ def application(settings: Settings) -> Starlette:
             Route("/public/{unit}", _edge(told(public.school), "public")),
             Route("/public/{unit}/label", _edge(told(public.label), "poster")),
             *file_routes.routes(files, _edge),
+            Route("/public/{unit}/complaint", _edge(told(box.file), "complaint"), methods=BOTH),
+            Route("/public/{unit}/receipt", _edge(told(box.follow), "receipt"), methods=BOTH),
             *signing_in.routes(own, _edge),
             Route("/api/{service}/{rest:path}", _edge(api, "api"), methods=METHODS),
             Mount("/", Site(settings.web)),

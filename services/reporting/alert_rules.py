@@ -14,6 +14,7 @@ from services.reporting.alert import Severity, alerts
 from services.reporting.alert.answer import SettleAlert
 from services.reporting.alert.climbing import RaiseAlert
 from services.reporting.upstream.assets import AssetDamaged
+from services.reporting.upstream.organisation import ComplaintAnswered, ComplaintOverdue
 from services.reporting.upstream.procurement import SplitSuspected
 from services.reporting.upstream.safety import HazardClosed, HazardOverdue, InspectionFailed
 from shared.fields import SHANGHAI
@@ -24,8 +25,9 @@ INSPECTION_VETO = "safety.inspection_veto"
 HAZARD_OVERDUE = "safety.hazard_overdue"
 WILFUL_DAMAGE = "assets.wilful_damage"
 SPLIT_PURCHASE = "procurement.split_purchase"
+COMPLAINT_OVERDUE = "organisation.complaint_overdue"
 
-RULES = (INSPECTION_VETO, HAZARD_OVERDUE, WILFUL_DAMAGE, SPLIT_PURCHASE)
+RULES = (INSPECTION_VETO, HAZARD_OVERDUE, WILFUL_DAMAGE, SPLIT_PURCHASE, COMPLAINT_OVERDUE)
 
 ITEMS_SHOWN = 3
 
@@ -160,3 +162,23 @@ def raise_split_purchase(event: SplitSuspected, recorded: Recorded) -> Send:
         SPLIT_PURCHASE, Severity.HIGH, event, recorded,
         subject=event.requisitions[-1], period=str(recorded.day), values=values,
     )  # fmt: skip
+
+
+@alerts.on(ComplaintOverdue)
+def raise_complaint_overdue(event: ComplaintOverdue, recorded: Recorded) -> Send:
+    """Somebody complained and got no answer within the term; nobody's words are repeated here."""
+    values: dict[str, str | Word] = {
+        "topic": label("organisation", "ComplaintTopic", event.topic),
+        "due": str(event.due_on),
+    }
+    return raised(
+        COMPLAINT_OVERDUE, Severity.HIGH, event, recorded,
+        subject=recorded.stream, period="", values=values,
+    )  # fmt: skip
+
+
+@alerts.on(ComplaintAnswered)
+def settle_complaint_overdue(event: ComplaintAnswered, recorded: Recorded) -> Send:
+    """It was answered after all: its alert needs no further answer."""
+    command = SettleAlert(organisation=recorded.organisation, resolution="投诉已答复 answered")
+    return Send(alerts, alerts.id_of(COMPLAINT_OVERDUE, recorded.stream, ""), command)

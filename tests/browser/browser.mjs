@@ -10,9 +10,19 @@ export const SIZES = { desk: { width: 1360, height: 860 }, phone: { width: 390, 
 /** Of the package's switches only what a machine without a screen and without root needs: the
  * browser is one process per page, with its own walls between origins, as people have it. */
 export async function open(more = []) {
-  const executablePath = await chromium.executablePath()
+  return await playwright.launch(await how(more))
+}
+
+async function how(more = []) {
   const args = ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none", "--headless=shell", ...more]
-  return await playwright.launch({ executablePath, args, headless: true })
+  return { executablePath: await chromium.executablePath(), args, headless: true }
+}
+
+/** A page in a browser of its own that keeps what it knows in `folder`, as it was left there. */
+export async function reopen(folder) {
+  const kept = { viewport: SIZES.desk, locale: "zh-CN", timezoneId: "Asia/Shanghai" }
+  const made = await playwright.launchPersistentContext(folder, { ...(await how()), ...kept })
+  return made.pages()[0] ?? (await made.newPage())
 }
 
 /** A new person's browser: no cookies, nothing kept; `errors` fills with what pages complain of. */

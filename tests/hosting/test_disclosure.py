@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from hosting.disclosure import Allowance, router
+from hosting.allowance import Allowance, Allowances
+from hosting.disclosure import router
 from shared.config import Settings
 from shared.fields import personal
 from shared.kernel import Aggregate, Event, Recorded, Service, State, View
@@ -48,7 +49,7 @@ def test_a_view_with_something_personal_is_never_served_to_everybody() -> None:
 
 
 def test_readers_beyond_what_a_process_allows_are_told_to_come_again() -> None:
-    allowance = Allowance(2)
+    allowance = Allowance(2, "too_many_readers")
     for now in (100.0, 100.0, 100.5, 101.0):
         allowance.take(now)
     with pytest.raises(Problem) as told:
@@ -58,3 +59,13 @@ def test_readers_beyond_what_a_process_allows_are_told_to_come_again() -> None:
     allowance.take(200.0)
     with pytest.raises(Problem):
         allowance.take(200.0)
+
+
+def test_each_key_has_an_allowance_of_its_own() -> None:
+    allowances = Allowances(2, "too_many_complaints")
+    for key in ("a", "a", "b"):
+        allowances.take(key, 100.0)
+    with pytest.raises(Problem) as told:
+        allowances.take("a", 100.0)
+    assert (told.value.slug, told.value.status) == ("too_many_complaints", 429)
+    allowances.take("a", 100.0 + 1800)

@@ -19,12 +19,14 @@ from services.organisation.staff import (
     PostReturned,
     Staff,
     StaffAppointed,
+    StaffNamed,
     StaffReengaged,
     staff,
 )  # fmt: skip
 from services.organisation.staff.appoint import (
     AppointStaff,
     EndPost,
+    NameStaff,
     ReengageStaff,
     ReturnPost,
     VacatePost,
@@ -80,6 +82,17 @@ def test_appoints_once() -> None:
     appoint(Role.BUYER, appointed(since=TODAY)).then()
     appoint(Role.BUYER, since=FIRST, last_day=date(2027, 8, 31)).then(appointed(until=NEXT_YEAR))
     appoint(Role.COOK).then(appointed(Role.COOK, TODAY, contract_due_on=date(2026, 10, 7)))
+
+
+def test_a_name_is_recorded_once_and_corrected() -> None:
+    named = StaffNamed(person="wang", full_name="王芳")
+    appoint(Role.BUYER, full_name="王芳").then(appointed(since=TODAY), named)
+    appoint(Role.BUYER, appointed(since=TODAY), full_name="王芳").then(named)
+    appoint(Role.BUYER, appointed(since=TODAY), named, full_name="王芳").then()
+    command = NameStaff(full_name="王方")
+    corrected = StaffNamed(person="wang", full_name="王方")
+    after = given(staff, appointed(), named).when(command, by=PRINCIPAL).then(corrected)
+    after.when(command, by=PRINCIPAL).then()
 
 
 def test_appoints_to_another_post_beside_the_first() -> None:

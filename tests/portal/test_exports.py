@@ -13,7 +13,11 @@ import pytest
 import python_calamine
 
 from services.portal.cells import Cells, references
-from services.portal.exports import Book
+from services.portal.exports import Book, columns_again
+from services.portal.filled import columns_of
+from services.portal.sheet import ID
+from services.portal.shelf import Shelf
+from tests.services import SERVICES, sheets_of
 
 UNIT = "6f1c8d7e-0000-7000-8000-000000000001"
 VIEW: dict[str, Any] = {"name": "shelf_list", "label": "书架/清单"}
@@ -77,3 +81,17 @@ def test_no_text_becomes_a_formula_and_a_file_says_where_it_was_cut(tmp_path: Pa
     assert heading == "它" and [row[0] for row in rows] == texts and "前 8 行" in str(last)
     about = {row[0]: row[1] for row in read.get_sheet_by_index(1).to_python()}
     assert about["导出人"] == "keeper" and about["行数"] == len(texts)
+
+
+def test_a_list_that_is_given_out_as_a_template_is_one() -> None:
+    """An import knows each heading, and nothing that is due is missing."""
+    whole = Shelf([service.name for service in SERVICES]).whole("zh")
+    sheets = {name: one for service in SERVICES for name, one in sheets_of(service).items()}
+    given = {name: view for name, view in whole["views"].items() if view["sheet"]}
+    assert {"asset_ledger", "post_list", "unit_list"} <= given.keys()
+    for view in given.values():
+        sheet = sheets[view["sheet"]]
+        columns = columns_of(sheet, [one["label"] for one in columns_again(view, sheet)])
+        known = {one.name for one in columns if one is not None}
+        assert len(known) == len(columns) and ID.name in known
+        assert {one.name for one in sheet.columns if one.due} <= known

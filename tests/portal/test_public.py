@@ -126,7 +126,7 @@ def test_the_catalogue_says_what_is_public_and_what_belongs_to_what(lang: str) -
     assert {view["name"] for view in known} == declared
     owners = {view["name"]: owner_of(view, known) for view in known}
     assert owners == {
-        "published_menus": None, "published_inspections": None,
+        "published_menus": None, "published_inspections": None, "published_complaints": None,
         "published_corrections": ("published_inspections", "inspection"),
     }  # fmt: skip
 

@@ -13,13 +13,16 @@ from services.reporting.alert.answer import SettleAlert
 from services.reporting.alert.climbing import RaiseAlert
 from services.reporting.alert_rules import (
     DamagePolicy,
+    raise_complaint_overdue,
     raise_hazard_overdue,
     raise_inspection_veto,
     raise_split_purchase,
     raise_wilful_damage,
+    settle_complaint_overdue,
     settle_hazard_overdue,
 )
 from services.reporting.upstream.assets import AssetDamaged
+from services.reporting.upstream.organisation import ComplaintAnswered, ComplaintOverdue
 from services.reporting.upstream.procurement import SplitSuspected
 from services.reporting.upstream.safety import (
     FailedItem,
@@ -103,6 +106,18 @@ def test_a_late_hazard_is_one_alert_however_often_it_is_said() -> None:
     )
 
 
+def test_a_complaint_without_an_answer_is_an_alert_until_it_has_one() -> None:
+    late = raise_complaint_overdue(
+        ComplaintOverdue(topic="food", due_on=date(2026, 9, 6)), RECORDED
+    )
+    told = command(late)
+    assert told.severity is Severity.HIGH
+    assert "食堂与饮食" in told.why_zh and "2026-09-06" in told.why_en
+    settled = settle_complaint_overdue(ComplaintAnswered(topic="food", in_time=False), RECORDED)
+    assert isinstance(settled.command, SettleAlert)
+    assert settled.id == late.id
+
+
 def test_closing_the_hazard_settles_it() -> None:
     closed = HazardClosed(
         category="fire", found_at=RECORDED.occurred_at, rectified_in_minutes=5, on_time=False
@@ -141,4 +156,4 @@ def test_every_rule_has_words_that_name_the_same_values() -> None:
 
 def test_every_rule_is_a_reaction_of_the_service() -> None:
     named = {reaction.function for reaction in reporting.reactions()}
-    assert len(named) == len(alert_rules.RULES) + 1
+    assert len(named) == len(alert_rules.RULES) + 2

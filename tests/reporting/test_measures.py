@@ -345,6 +345,16 @@ CASES: list[tuple[Any, Any, list[Fact]]] = [
         o.SchoolVisitMissed(school=OTHER),
         [Fact(organisation=OTHER)],
     ),
+    (
+        organisation.complaints_filed,
+        o.ComplaintFiled(kind="complaint", topic="food"),
+        [Fact(dims={"topic": "food"})],
+    ),
+    (
+        organisation.complaints_answered,
+        o.ComplaintAnswered(topic="food", in_time=False),
+        [Fact(dims={"topic": "food", "in_time": "no"})],
+    ),
 ]  # fmt: skip
 
 

@@ -15,7 +15,15 @@ export interface Row {
 export interface Choice {
   value: string
   label: string
+  /** What it is called by itself, where the label tells it apart from others. */
+  short?: string | undefined
   row: Row
+}
+
+/** Somebody with a post. */
+interface Person extends Row {
+  name: string
+  roles: string[]
 }
 
 interface Page {
@@ -24,10 +32,15 @@ interface Page {
 }
 
 const SHOWN_MAX = 30
+/** So many names are asked for together; people are kept under a name of their own. */
+const IDS_MAX = 100
+const PEOPLE = "people"
+const SIGN_IN_NAME = /^[A-Za-z0-9._@-]{2,100}$/
 /** Columns that name a thing by themselves, where others of its title only tell it apart. */
 const NAMES = ["name", "title"]
 const named = reactive(new Map<string, string>())
 const asked = new Set<string>()
+const wanted: string[] = []
 const plain = { yes: "✓", no: "✗", names: (id: string) => named.get(id), files: () => "" }
 
 /** What a row is called: the values of its view's title columns. */
@@ -42,6 +55,12 @@ function shortOf(view: View, row: Row): string | undefined {
   return column && String(row[column])
 }
 
+function personOf(person: Person): Choice {
+  const roles = person.roles.map((role) => catalogue.value?.roles[role] ?? role).join("、")
+  const short = person.name || person.id
+  return { value: person.id, label: [short, roles].filter(Boolean).join(" · "), short, row: person }
+}
+
 function viewOf(to: Reference): View | null {
   return (to.view && catalogue.value?.views[to.view]) || null
 }
@@ -54,6 +73,7 @@ export function nameOf(id: string, to?: Reference): string | undefined {
 }
 
 async function look(id: string, to: Reference): Promise<void> {
+  if (to.finder) return lookTogether(id, to.finder)
   const view = viewOf(to)
   if (!view || to.value === "key" || asked.has(id)) return
   asked.add(id)
@@ -69,12 +89,34 @@ export async function rowOf(to: Reference, id: string): Promise<Row | null> {
   try {
     const { data } = await ask<Row | { items: Row[] }>(address(view.detail, {}, id))
     const row = "items" in data && Array.isArray(data.items) ? data.items[0] : (data as Row)
-    if (row) await remember(view, [{ value: id, label: titleOf(view, row), row }])
+    if (row) await remember(view.name, [choiceOf(view, id, row)])
     return row ?? null
   } catch (error) {
     if (error instanceof Refusal) return null
     if (error instanceof Unreachable) return await storedRow(view, id)
     throw error
+  }
+}
+
+/** Names that a page wants at once are asked for at once. */
+function lookTogether(id: string, finder: string): void {
+  if (asked.has(id)) return
+  asked.add(id)
+  if (!wanted.length) setTimeout(() => void lookPeople(finder, wanted.splice(0)))
+  wanted.push(id)
+}
+
+async function lookPeople(finder: string, ids: string[]): Promise<void> {
+  const stored = await Promise.all(ids.map(async (id) => (await database()).get("rows", [PEOPLE, id])))
+  for (const one of stored) if (one) named.set(one.id, personOf(one.row as Person).short ?? one.id)
+  try {
+    for (let n = 0; n < ids.length; n += IDS_MAX) {
+      const some = ids.slice(n, n + IDS_MAX).join(",")
+      const { data } = await ask<{ items: Person[] }>(address(finder, { ids: some }))
+      await remember(PEOPLE, data.items.map(personOf))
+    }
+  } catch (error) {
+    if (!(error instanceof Refusal || error instanceof Unreachable)) throw error
   }
 }
 
@@ -85,6 +127,7 @@ async function storedRow(view: View, id: string): Promise<Row | null> {
 
 /** Rows that a reference may point at, found by `text`; without network, of those seen before. */
 export async function find(to: Reference, text: string, unit: string): Promise<Choice[]> {
+  if (to.finder) return await findPeople(to.finder, text, unit)
   const view = viewOf(to)
   if (!view) return []
   // Whoever picks a unit looks among all that they may see, else within the unit they work for.
@@ -92,33 +135,52 @@ export async function find(to: Reference, text: string, unit: string): Promise<C
   try {
     const { data } = await ask<Page>(address(view.path, query))
     const found = choices(view, to, data.items)
-    await remember(view, found)
+    await remember(view.name, found)
     return found
   } catch (error) {
     if (!(error instanceof Unreachable)) throw error
-    return await remembered(view, text)
+    return await remembered(view.name, text)
   }
+}
+
+async function findPeople(finder: string, text: string, unit: string): Promise<Choice[]> {
+  if (!unit) return await remembered(PEOPLE, text)
+  try {
+    const { data } = await ask<{ items: Person[] }>(address(finder, { q: text, limit: SHOWN_MAX, unit }))
+    const found = data.items.map(personOf)
+    await remember(PEOPLE, found)
+    // Whoever holds no post yet is known by nothing but what is typed.
+    const typed = SIGN_IN_NAME.test(text) && !found.some((one) => one.value === text)
+    return typed ? [...found, { value: text, label: text, row: { id: text } }] : found
+  } catch (error) {
+    if (!(error instanceof Unreachable)) throw error
+    return await remembered(PEOPLE, text)
+  }
+}
+
+function choiceOf(view: View, value: string, row: Row): Choice {
+  return { value, label: titleOf(view, row), short: shortOf(view, row), row }
 }
 
 function choices(view: View, to: Reference, rows: Row[]): Choice[] {
   const found = new Map<string, Choice>()
   for (const row of rows) {
     const value = to.value === "key" ? String(row.key ?? row.id) : row.id
-    if (!found.has(value)) found.set(value, { value, label: titleOf(view, row), row })
+    if (!found.has(value)) found.set(value, choiceOf(view, value, row))
   }
   return [...found.values()]
 }
 
-async function remember(view: View, found: Choice[]): Promise<void> {
+async function remember(view: string, found: Choice[]): Promise<void> {
   const store = (await database()).transaction("rows", "readwrite").store
-  for (const { value, label, row } of found) {
-    named.set(value, shortOf(view, row) ?? label)
-    await store.put({ view: view.name, id: value, text: label, row: { ...row } })
+  for (const { value, label, short, row } of found) {
+    named.set(value, short ?? label)
+    await store.put({ view, id: value, text: label, row: { ...row } })
   }
 }
 
-async function remembered(view: View, text: string): Promise<Choice[]> {
-  const range = IDBKeyRange.bound([view.name, ""], [view.name, "\uffff"])
+async function remembered(view: string, text: string): Promise<Choice[]> {
+  const range = IDBKeyRange.bound([view, ""], [view, "\uffff"])
   const rows = await (await database()).getAll("rows", range)
   const fitting = rows.filter((row) => row.text.toLowerCase().includes(text.toLowerCase()))
   return fitting
@@ -133,12 +195,22 @@ export async function learnUnits(): Promise<void> {
   const view = to && viewOf(to)
   if (!view) return
   const { data } = await ask<Page>(address(view.path, { limit: 500 }))
-  await remember(view, choices(view, to, data.items))
+  await remember(view.name, choices(view, to, data.items))
 }
 
 /** How the catalogue refers to units, wherever it does. */
 export function unitReference(): Reference | null {
+  return referenceTo("unit")
+}
+
+/** What somebody is called, by their sign-in name: that itself as long as nothing better is known. */
+export function personName(subject: string): string {
+  return nameOf(subject, referenceTo("person") ?? undefined) ?? subject
+}
+
+function referenceTo(kind: string): Reference | null {
   const views = Object.values(catalogue.value?.views ?? {})
   const columns = views.flatMap((view) => view.columns)
-  return columns.find((column) => column.ref?.to === "unit" && column.ref.view)?.ref ?? null
+  const found = columns.find(({ ref }) => ref?.to === kind && (ref.view || ref.finder))
+  return found?.ref ?? null
 }

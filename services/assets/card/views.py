@@ -53,7 +53,7 @@ class CardRow(View):
     "/cards",
     allow=READERS,
     filters=("asset_class", "status", "category", "source", "place", "keeper", "capitalised",
-             "replacement_suggested"),
+             "replacement_suggested", "acquired_on"),
     sorts=("tag", "gross_cny", "net_cny", "acquired_on"),
     search=("tag", "name", "place", "keeper"),
 )  # fmt: skip

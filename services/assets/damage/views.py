@@ -41,7 +41,7 @@ class DamageRow(View):
 @damages.view(
     "/damages",
     allow=READERS,
-    filters=("status", "cause", "category", "card", "reporter"),
+    filters=("status", "cause", "category", "card", "reporter", "happened_on"),
     sorts=("happened_on", "outstanding_cny", "replacement_cost_cny"),
     search=("item", "tag", "place"),
 )

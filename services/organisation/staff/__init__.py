@@ -37,6 +37,13 @@ class StaffAppointed(Event):
     renews: UUID | None = None
 
 
+class StaffNamed(Event):
+    """What the person is called (姓名), for those who work with them; gone with the key."""
+
+    person: str
+    full_name: Annotated[str, personal("person")]
+
+
 class PostEnded(Event):
     """`until` is the first day without it; one not after its beginning: it was never held."""
 
@@ -123,6 +130,7 @@ class LabourContractMissed(Event):
 
 type StaffEvent = (
     StaffAppointed
+    | StaffNamed
     | PostEnded
     | StaffReengaged
     | PostDelegated
@@ -196,6 +204,7 @@ class Staff(State):
     """
 
     person: str
+    full_name: str = ""
     posts: dict[UUID, Post] = {}
     delegations: dict[UUID, Delegation] = {}
     borrowed: dict[UUID, Borrowed] = {}
@@ -255,6 +264,8 @@ def evolve(state: Staff | None, event: StaffEvent) -> Staff:  # noqa: C901 - one
         return replace(staff, borrowed={**staff.borrowed, event.delegation: borrowed})
     assert state is not None, "a person starts by being appointed or by borrowing a post"
     match event:
+        case StaffNamed(full_name=name):
+            return replace(state, full_name=name)
         case PostEnded(post=post_id, until=until):
             ended = _with_post(state, post_id, until=until)
             still = any(post.until is None or post.until > until for post in ended.needing_contract)

@@ -24,19 +24,23 @@ from services.organisation.staff import (
     PostReturned,
     Staff,
     StaffAppointed,
+    StaffNamed,
     StaffReengaged,
     staff,
 )
 from services.organisation.unit import TreeUnit
-from shared.fields import Reason, Subject, Text
+from shared.fields import Name, Reason, Subject, Text
 from shared.kernel import By, Command, Creation, Event, From, Refused, Send
 from shared.organisation import Role
 
 
 class AppointStaff(Creation):
-    """Without a last day the post has no end yet."""
+    """Without a last day the post has no end yet. `full_name`: what the person is called, where
+    that is not known here or has changed.
+    """
 
     person: Subject
+    full_name: Name | None = None
     role: Role
     since: date | None = None
     last_day: date | None = None
@@ -50,11 +54,12 @@ def appoint(
     unit: Annotated[TreeUnit | None, From("organisation")],
     posts: PostsPolicy,
     segregation: SegregationPolicy,
-) -> StaffAppointed | None:
+) -> list[Event]:
     since, until = command.since or by.day, after(command.last_day)
     known = list(state.posts.values()) if state else []
+    naming = named(state, command.person, command.full_name)
     if any((post.role, post.since, post.until) == (command.role, since, until) for post in known):
-        return None
+        return naming
     if unit is None:
         raise Refused("unit_unknown", field="organisation", unit=command.organisation)
     if unit.closed(since) or since < unit.since:
@@ -71,7 +76,7 @@ def appoint(
     if other is not None:
         raise Refused("duties_in_one_hand", field="role", role=command.role, held=other)
     due_on = since + timedelta(days=posts.contract_days_max) if rule.contract else None
-    return StaffAppointed(
+    appointed = StaffAppointed(
         post=next_id(by, len(known)),
         person=command.person,
         unit=by.unit,
@@ -80,6 +85,24 @@ def appoint(
         until=until,
         contract_due_on=due_on,
     )
+    return [appointed, *naming]
+
+
+def named(state: Staff | None, person: str, name: str | None) -> list[Event]:
+    """What a person is called from now on, where that is something else than before."""
+    known = state.full_name if state else ""
+    return [StaffNamed(person=person, full_name=name)] if name and name != known else []
+
+
+class NameStaff(Command):
+    """The name under which a person is known at the unit, written as in their papers."""
+
+    full_name: Name
+
+
+@staff.post("/staff/{id}/name", allow=APPOINTERS)
+def name_staff(state: Staff, command: NameStaff, by: By) -> list[Event]:
+    return named(state, state.person, command.full_name)
 
 
 def refuse_overlap(known: list[Post], role: Role, since: date, until: date | None) -> None:

@@ -29,6 +29,7 @@ class PostRow(View):
     organisation: UUID
     post: UUID
     person: str
+    full_name: Annotated[str, personal("person")]
     role: Role
     since: date
     last_day: date | None
@@ -58,6 +59,7 @@ def post_list(state: Staff, recorded: Recorded) -> dict[str, PostRow]:
             organisation=recorded.organisation,
             post=post.post,
             person=state.person,
+            full_name=state.full_name,
             role=post.role,
             since=post.since,
             last_day=last_day_of(post.until),

@@ -55,7 +55,15 @@ class RequisitionRow(View):
 @requisitions.view(
     "/requisitions",
     allow=READERS,
-    filters=("status", "category", "fund", "requested_by", "waiting_role", "waiting_level"),
+    filters=(
+        "status",
+        "category",
+        "fund",
+        "requested_by",
+        "waiting_role",
+        "waiting_level",
+        "needed_by",
+    ),
     sorts=("number", "amount_cny", "needed_by", "submitted_at", "waiting_since", "changed_at"),
     search=("number", "purpose", "items"),
 )

@@ -41,7 +41,7 @@ class AlertRow(View):
 @alerts.view(
     "/alerts",
     allow=READERS,
-    filters=("status", "severity", "rule", "level", "reached", "source", "cause"),
+    filters=("status", "severity", "rule", "level", "reached", "source", "cause", "happened_on"),
     sorts=("raised_at", "happened_on", "changed_at"),
     search=("why_zh", "why_en"),
 )

@@ -1,4 +1,4 @@
-"""Figures of people and posts: what is unfilled, what is missing. 岗位、合同、责任区走访."""
+"""Figures of people and posts: what is unfilled, what is missing. 岗位、合同、责任区走访、投诉."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from services.reporting.measure import Fact
 from services.reporting.measuring import measures
 from services.reporting.upstream.organisation import (
+    ComplaintAnswered,
+    ComplaintFiled,
     EstablishmentClosed,
     LabourContractMissed,
     LabourContractSigned,
@@ -61,3 +63,31 @@ def school_visits(event: SchoolVisited, recorded: Recorded) -> Iterable[Fact]:
 @measures.measure("organisation.school_visits_missed", on=SchoolVisitMissed)
 def school_visits_missed(event: SchoolVisitMissed, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(organisation=event.school)]
+
+
+@measures.measure("organisation.complaints_filed", on=ComplaintFiled,
+                  dims={"topic": "ComplaintTopic"})  # fmt: skip
+def complaints_filed(event: ComplaintFiled, recorded: Recorded) -> Iterable[Fact]:
+    return [Fact(dims={"topic": event.topic})]
+
+
+@measures.measure("organisation.complaints_answered", on=ComplaintAnswered,
+                  dims={"topic": "ComplaintTopic", "in_time": "YesNo"})  # fmt: skip
+def complaints_answered(event: ComplaintAnswered, recorded: Recorded) -> Iterable[Fact]:
+    in_time = "yes" if event.in_time else "no"
+    return [Fact(dims={"topic": event.topic, "in_time": in_time})]
+
+
+measures.derived(
+    "organisation.complaints_open", "organisation.complaints_filed",
+    minus=["organisation.complaints_answered"], balance=True,
+)  # fmt: skip
+measures.derived(
+    "organisation.complaints_answered_in_time", "organisation.complaints_answered",
+    where={"in_time": "yes"},
+)  # fmt: skip
+measures.ratio(
+    "organisation.complaints_in_time_rate",
+    numerator="organisation.complaints_answered_in_time",
+    denominator="organisation.complaints_answered",
+)

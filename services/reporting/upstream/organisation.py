@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import ClassVar
 from uuid import UUID
 
@@ -59,3 +60,21 @@ class SchoolVisited(Foreign):
 class SchoolVisitMissed(Foreign):
     source: ClassVar[str] = "organisation"
     school: UUID
+
+
+class ComplaintFiled(Foreign):
+    source: ClassVar[str] = "organisation"
+    kind: str
+    topic: str
+
+
+class ComplaintAnswered(Foreign):
+    source: ClassVar[str] = "organisation"
+    topic: str
+    in_time: bool
+
+
+class ComplaintOverdue(Foreign):
+    source: ClassVar[str] = "organisation"
+    topic: str
+    due_on: date

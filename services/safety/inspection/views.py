@@ -57,7 +57,7 @@ class InspectionRow(View):
 @inspections.view(
     "/inspections",
     allow=READERS,
-    filters=("status", "kind", "checklist", "basis", "origin", "answer", "veto"),
+    filters=("status", "kind", "checklist", "basis", "origin", "answer", "veto", "planned_on"),
     sorts=("planned_on", "score", "failed_count", "changed_at"),
     search=("programme",),
 )

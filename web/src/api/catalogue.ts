@@ -13,6 +13,8 @@ export interface Reference {
   to: string
   view: string | null
   value: "id" | "key"
+  /** Where to search what is no list of its own: people. */
+  finder?: string
 }
 
 export interface Field {
@@ -81,6 +83,8 @@ export interface View {
   search: string[]
   title: string[]
   commands: string[]
+  /** The command as whose template the list can be given out, changed and imported again. */
+  sheet: string | null
 }
 
 export interface Measure {

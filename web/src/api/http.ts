@@ -79,10 +79,20 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>
   }
   const data = await parsed(answer)
   if (answer.ok) return { status: answer.status, data: data as T, version: versionOf(answer) }
+  throw refusal(answer.status, data)
+}
+
+/** What an answer that is no yes stands for. */
+export function refusal(status: number, data: unknown): Refusal | Unreachable {
   const problem = data as Problem | undefined
-  if (!problem?.slug) throw new Unreachable(`${answer.status}`)
-  if (answer.status === 401) guard.whenSignedOut()
-  throw new Refusal({ ...problem, status: answer.status, errors: problem.errors ?? [] })
+  if (!problem?.slug) return new Unreachable(`${status}`)
+  if (status === 401) guard.whenSignedOut()
+  return new Refusal({ ...problem, status, errors: problem.errors ?? [] })
+}
+
+/** What `ask` sends along by itself, for requests that are made otherwise. */
+export function guarded(): Record<string, string> {
+  return { "Houqin-Csrf": guard.csrf }
 }
 
 async function parsed(answer: Response): Promise<unknown> {

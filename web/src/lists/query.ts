@@ -2,6 +2,7 @@
 import { computed } from "vue"
 import { type LocationQueryRaw, useRoute, useRouter } from "vue-router"
 import type { Field, View } from "@/api/catalogue"
+import { chooseColumns, chosenColumns } from "@/shell/used"
 
 const COLUMNS_SHOWN = 7
 const PAGE = 50
@@ -17,7 +18,7 @@ export function useListQuery(view: View) {
     return Object.fromEntries(pairs.filter(([, values]) => values.length))
   })
   const columns = computed<Field[]>(() => {
-    const chosen = one("columns").split(",").filter(Boolean)
+    const chosen = one("columns") ? one("columns").split(",") : chosenColumns(view.name)
     const known = view.columns.filter((column) => chosen.includes(column.name))
     return known.length ? known : usual(view)
   })
@@ -32,8 +33,13 @@ export function useListQuery(view: View) {
   /** Changes the address; whatever else is asked for begins at the first page. */
   function change(fresh: Record<string, string>): void {
     const query: LocationQueryRaw = { ...route.query, cursor: "", ...fresh }
-    const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null)
-    void router.push({ query: Object.fromEntries(kept) })
+    const said = Object.entries(query).filter(([, value]) => value !== "" && value !== null)
+    void router.push({ query: Object.fromEntries(said) })
+  }
+
+  function choose(names: string[]): void {
+    chooseColumns(view.name, names)
+    change({ columns: names.join(",") })
   }
 
   function sortBy(name: string): void {
@@ -41,7 +47,7 @@ export function useListQuery(view: View) {
     change({ sort: now === name ? `-${name}` : now === `-${name}` ? "" : name })
   }
 
-  return { one, filters, columns, asked, change, sortBy }
+  return { one, filters, columns, asked, change, choose, sortBy }
 }
 
 /** The columns that tell most: what names the thing, then the rest in its order, without ids. */
