@@ -334,12 +334,12 @@ def paths_of(routes: Iterable[Any]) -> Iterator[tuple[str, str]]:
             yield from ((route.path, method) for method in methods - {"HEAD"})
 
 
-def own_routes(service: Service) -> dict[str, tuple[str, frozenset[Role]]]:
-    """The table's rows of routes that the service adds by itself: path -> where, who."""
+def own_routes(service: Service) -> dict[tuple[str, str], tuple[str, frozenset[Role]]]:
+    """The table's rows of routes that the service adds by itself: (path, method) -> where, who."""
     return {
-        operation.removeprefix("GET "): row
+        (operation.partition(" ")[2], operation.partition(" ")[0]): row
         for (name, operation), row in EXPECTED.items()
-        if name == service.name and operation.startswith("GET ")
+        if name == service.name and " " in operation
     }
 
 
@@ -361,7 +361,7 @@ async def test_every_other_route_wants_a_token(asking: Asking) -> None:
         for page in ("/docs", "/redoc", "/docs/oauth2-redirect", "/static-offline-docs")
     }
     guarded = {(f"{base}/batch", "POST")}
-    own = {(path, "GET"): at for path, (at, _) in own_routes(asking.service).items()}
+    own = {route: at for route, (at, _) in own_routes(asking.service).items()}
     assert others - public == guarded | own.keys(), "the table has exactly the routes there are"
     for path, method in sorted(guarded | own.keys()):
         status, _ = await asking.status("", method, filled(path, asking), b"{}")
@@ -382,10 +382,10 @@ async def test_a_services_own_routes(asking: Asking) -> None:
     `public`: everybody.
     """
     wrong: list[str] = []
-    for path, (at, allowed) in own_routes(asking.service).items():
+    for (path, method), (at, allowed) in own_routes(asking.service).items():
         full = filled(path, asking)
-        asked = [asking.status(person, "GET", full) for _, _, person in PEOPLE]
-        *told, unknown = await outcomes([*asked, asking.status("nobody", "GET", full)])
+        asked = [asking.status(person, method, full) for _, _, person in PEOPLE]
+        *told, unknown = await outcomes([*asked, asking.status("nobody", method, full)])
         for (role, place, _), (status, _) in zip(PEOPLE, told, strict=True):
             may = role in allowed and (at != "unit" or place in ABOVE)
             if status != (200 if may else 403):

@@ -288,6 +288,7 @@ def test_everything_has_words_in_both_languages(service: Service) -> None:
         want("commands", decision.name)
         _fields(decision.command, want)
     for policy in service.policies:
+        want("names", policy.slug)
         _fields(policy, want)
     assert sorted(set(missing)) == []
 
