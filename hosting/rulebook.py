@@ -31,10 +31,14 @@ TRUTH = {True: Word("是", "Yes"), False: Word("否", "No")}
 
 
 class Line(msgspec.Struct, omit_defaults=True):
-    """A value of a rule in words: a text of its own, or lines below it."""
+    """A value of a rule in words: a text of its own, or lines below it. `key`: its name or number
+    in what it is part of; `value`: a single one as it is in the rule.
+    """
 
+    key: str | int
     label: dict[str, str] | None = None
     text: dict[str, str] | None = None
+    value: Any = None
     lines: list[Line] = []
 
 
@@ -80,12 +84,14 @@ def router(rt: Runtime) -> APIRouter:
         request: Request,
         unit: Annotated[UUID, Query(description="单位 · unit")],
         day: Annotated[date | None, Query(description="日期，默认今天 · else today")] = None,
+        slug: Annotated[str, Query(description="一项规则及其内容 · one, with its values")] = "",
     ) -> Response:
         """在这个单位适用的规则 · the rules that hold at a unit."""
         place = await _place(rt, request, unit)
         today = day or business_day(this_moment())
-        book = Book(rt, place)
-        found = [book.rule(policy, today) for policy in rt.service.policies]
+        policies = [one for one in rt.service.policies if slug in {"", one.slug}]
+        book = Book(rt, place, whole=bool(slug))
+        found = [book.rule(policy, today) for policy in policies]
         content = msgspec.json.encode({"day": today, "items": found})
         return Response(content, media_type="application/json")
 
@@ -104,10 +110,10 @@ async def _place(rt: Runtime, request: Request, unit: UUID) -> Unit:
 
 
 class Book:
-    """The rules of a service as they hold at one unit."""
+    """The rules of a service as they hold at one unit; `whole`: with their values."""
 
-    def __init__(self, rt: Runtime, unit: Unit) -> None:
-        self.rt, self.words, self.unit = rt, rt.words, unit
+    def __init__(self, rt: Runtime, unit: Unit, *, whole: bool) -> None:
+        self.rt, self.words, self.unit, self.whole = rt, rt.words, unit, whole
         self.shipped = {id(rule) for rule in shipped(rt.service.name)}
 
     def rule(self, policy: type[Policy], today: date) -> RuleNow:
@@ -134,8 +140,9 @@ class Book:
         return Spell(
             first_day=day, since=rule.since, mark=rule.mark, shipped=id(rule) in self.shipped,
             region=Region(None if rule.region == NATIONAL else rule.region, name),
-            source={"zh": rule.source_zh, "en": rule.source_en}, values=rule.values,
-            lines=list(lines(decode(policy, rule.values), self.words)),
+            source={"zh": rule.source_zh, "en": rule.source_en},
+            values=rule.values if self.whole else {},
+            lines=list(lines(decode(policy, rule.values), self.words)) if self.whole else [],
         )  # fmt: skip
 
 
@@ -143,27 +150,29 @@ def lines(value: object, words: Words) -> Iterator[Line]:
     """What is in a value, line by line; nothing for what is empty."""
     match value:
         case msgspec.Struct():
-            named = ((_label(name, words), one) for name, one in _fields(value).items())
+            named = ((name, _label(name, words), one) for name, one in _fields(value).items())
         case Mapping():
-            named = ((_text(name, words), one) for name, one in value.items())
+            named = ((str(name), _text(name, words), one) for name, one in value.items())
         case list() | tuple():
-            named = ((None, one) for one in value)
+            named = ((n, None, one) for n, one in enumerate(value))
         case _:
             raise TypeError(value)
-    for label, one in named:
+    for key, label, one in named:
         if not _is_empty(one):
-            yield line(label, one, words)
+            yield line(Line(key, label), one, words)
 
 
-def line(label: dict[str, str] | None, value: object, words: Words) -> Line:
+def line(begun: Line, value: object, words: Words) -> Line:
     """One value: a list of plain values in one line, what is composed in lines below it."""
     if isinstance(value, list | tuple) and not any(map(_is_composed, value)):
         texts = [_text(one, words) for one in value]
         zh, en = "、".join(one["zh"] for one in texts), ", ".join(one["en"] for one in texts)
-        return Line(label, {"zh": zh, "en": en})
-    if _is_composed(value):
-        return Line(label, None, list(lines(value, words)))
-    return Line(label, _text(value, words))
+        begun.text = {"zh": zh, "en": en}
+    elif _is_composed(value):
+        begun.lines = list(lines(value, words))
+    else:
+        begun.text, begun.value = _text(value, words), msgspec.to_builtins(value)
+    return begun
 
 
 def _fields(value: msgspec.Struct) -> dict[str, object]:

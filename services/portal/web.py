@@ -18,9 +18,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from services.portal import shelf, signing_in
+from services.portal.audit import Trail
 from services.portal.caller import Callers
 from services.portal.exports import Exports
 from services.portal.hardened import Hardened
+from services.portal.health import Health
 from services.portal.imports import Imports
 from services.portal.labels import Labels
 from services.portal.leaflet import told
@@ -65,6 +67,7 @@ def application(settings: Settings) -> Starlette:
     catalogue = partial(shelf.answer, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
     exports = Exports(settings, gateway, known, own)
+    trail, health = Trail(gateway, exports, known, own), Health(gateway, callers)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(callers.signer.jwks())
@@ -84,6 +87,10 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/imports/{command}", _edge(imports.take, "import"), methods=["POST"]),
             Route("/portal/exports/{view}.xlsx", _edge(exports.give, "export")),
             Route("/portal/catalogue", _edge(catalogue, "catalogue")),
+            Route("/portal/audit", _edge(trail.page, "audit")),
+            Route("/portal/audit.xlsx", _edge(trail.file, "audit_file")),
+            Route("/portal/state", _edge(health.state, "state")),
+            Route("/portal/runbook", _edge(health.runbook, "runbook")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
             Route("/public/{unit}", _edge(told(public.school), "public")),
