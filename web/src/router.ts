@@ -30,6 +30,13 @@ export const router = createRouter({
     { path: "/list/:view/:id", component: DetailPage, beforeEnter: known("views", "view") },
     { path: "/do/:command/:id?", component: FormPage, beforeEnter: known("commands", "command") },
     { path: "/import/:command", component: () => import("@/pages/ImportPage.vue"), beforeEnter: known("commands", "command") },
+    { path: "/admin", component: () => import("@/admin/AdminPage.vue") },
+    { path: "/admin/roles", component: () => import("@/admin/RolesPage.vue") },
+    { path: "/admin/delegations", component: () => import("@/admin/DelegationsPage.vue") },
+    { path: "/admin/rules", component: () => import("@/admin/RulesPage.vue") },
+    { path: "/admin/rules/:service/:slug", component: () => import("@/admin/RulePage.vue") },
+    { path: "/admin/audit", component: () => import("@/admin/AuditPage.vue") },
+    { path: "/admin/health", component: () => import("@/admin/HealthPage.vue") },
     { path: "/:anything(.*)*", component: NotThere },
   ],
 })
