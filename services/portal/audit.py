@@ -60,7 +60,7 @@ class Page(msgspec.Struct):
         """
         if self.next is None or self.reached is None:
             return LONG_AGO
-        return min(self.reached, *map(moment_of, self.items))
+        return min((self.reached, *map(moment_of, self.items)))
 
 
 class Trail:
