@@ -1,7 +1,6 @@
 /** Rules as each service has them for a unit. */
 import { catalogue } from "@/api/catalogue"
-import { Refusal, Unreachable, address, ask } from "@/api/http"
-import type { Language } from "@/api/http"
+import { type Language, Refusal, Unreachable, address, ask } from "@/api/http"
 
 export interface Line {
   key: string | number
@@ -9,6 +8,12 @@ export interface Line {
   text?: Record<Language, string>
   value?: unknown
   lines?: Line[]
+}
+
+/** The values of a rule while they are changed, by their path within it (`general.deadline_hours`). */
+export interface Changing {
+  get: (path: string) => unknown
+  set: (path: string, value: unknown) => void
 }
 
 export interface Spell {

@@ -1,7 +1,6 @@
 /** Who did what when, as the portal puts it together from all services. */
-import { address, ask } from "@/api/http"
 import { catalogue } from "@/api/catalogue"
-import type { Language } from "@/api/http"
+import { type Language, address, ask } from "@/api/http"
 
 export interface Entry {
   service: string
