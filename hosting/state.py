@@ -200,7 +200,7 @@ class StateApi:
 
     async def state(self, request: Request) -> Response:
         """运行状态 · how the service is doing."""
-        _, scope = await self._operator(request)
+        scope = await self._scope(request)
         pool = self.rt.pool
         log, workers = await pool.fetchrow(watch.LOG), await self._workers()
         found = [
@@ -226,18 +226,18 @@ class StateApi:
         key: UUID | None = None,
     ) -> Response:
         """重试搁置的事件 · has what is parked tried again, once its cause is mended."""
-        person, scope = await self._operator(request)
+        scope = await self._scope(request)
         found = await self._parked(scope, consumer, topic, key)
         for one in found:
             await parking.unpark(self.rt.pool, one.consumer, one.topic, one.key)
-        observe.log.info("parked_retried", by=person, units=len(found))
+        observe.log.info("parked_retried", units=len(found))
         answer = RetryAnswer(units=len(found))
         return Response(answer.model_dump_json(), media_type="application/json")
 
-    async def _operator(self, request: Request) -> tuple[str, str]:
-        """Who asks, and for which units."""
+    async def _scope(self, request: Request) -> str:
+        """The units for which whoever asks looks after the service."""
         person = await person_of(self.rt, request)
-        return person, await scope_of(self.rt.directory, person, OPERATORS)
+        return await scope_of(self.rt.directory, person, OPERATORS)
 
     async def _workers(self) -> list[tuple[Worker, watch.Seen]]:
         made = []
