@@ -165,10 +165,11 @@ class Trail:
     ) -> list[asyncpg.Record]:
         first, end = asked.moments()
         low = (0, 0, 0) if floor is None else (floor["epoch"], floor["tx"], floor["seq"])
-        return await connection.fetch(
+        found: list[asyncpg.Record] = await connection.fetch(
             _PAGE, *before, *low, *_months(first, end), first, end, asked.stream,
             self._types(asked.kind), asked.person.strip(), asked.unit, asked.limit + 1,
         )  # fmt: skip
+        return found
 
     def _types(self, kind: str) -> list[str] | None:
         """The events that are meant by events and kinds of things; None: all."""

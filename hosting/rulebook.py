@@ -6,7 +6,7 @@ comes next, and what held before, with its values in words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -148,6 +148,7 @@ class Book:
 
 def lines(value: object, words: Words) -> Iterator[Line]:
     """What is in a value, line by line; nothing for what is empty."""
+    named: Iterable[tuple[str | int, dict[str, str] | None, object]]
     match value:
         case msgspec.Struct():
             named = ((name, _label(name, words), one) for name, one in _fields(value).items())

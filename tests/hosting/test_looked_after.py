@@ -60,7 +60,8 @@ class Office:
 
     async def pages(self, **query: Any) -> tuple[list[dict[str, Any]], int]:
         """Every entry that the auditor finds, and in how many pages."""
-        found, cursor, count = [], "", 0
+        found: list[dict[str, Any]] = []
+        cursor, count = "", 0
         while cursor is not None:
             page = await self.read("auditor", "audit", **query, cursor=cursor)
             found, cursor, count = found + page["items"], page["next"], count + 1
@@ -88,7 +89,7 @@ async def opened(pool: Pool, config: Settings) -> AsyncIterator[Office]:
 
 async def happened(pool: Pool) -> list[dict[str, Any]]:
     """Events of two months by themselves: what decided them does not matter here."""
-    events = []
+    events: list[dict[str, Any]] = []
     async with pool.acquire() as connection:
         await migrations.add_partitions(connection, datetime(2026, 3, 1, tzinfo=UTC).date())
         for n in reversed(range(COUNT)):
@@ -137,7 +138,7 @@ async def test_the_trail_is_searched(pool: Pool, config: Settings) -> None:
     async with opened(pool, config) as office:
         every = office.theirs("school", "sibling", "campus")
         by_id = {one["id"]: one for one in office.events}
-        asked = {
+        asked: dict[str, tuple[dict[str, Any], list[str]]] = {
             "unit": ({"unit": SCHOOL}, office.theirs("school", "campus")),
             "part of a name": ({"person": "CER-1"}, [n for n in every if by_id[n]["actor"] == "officer-1"]),
             "event": ({"kind": KINDS[1]}, [n for n in every if by_id[n]["type"] == KINDS[1]]),
@@ -183,7 +184,13 @@ async def park(pool: Pool, *places: str) -> None:
 
 def worker(**changes: Any) -> Seen:
     follows = [Followed("directory", 0, 0, 0, 0)]
-    told = {"release": "r", "leads": True, "halted": [], "findings": [], "consumers": follows}
+    told: dict[str, Any] = {
+        "release": "r",
+        "leads": True,
+        "halted": [],
+        "findings": [],
+        "consumers": follows,
+    }
     return Seen(**told | changes)
 
 
@@ -233,8 +240,7 @@ async def test_what_is_parked_is_shown_and_tried_again_by_whoever_is_in_charge_t
         (parked,) = (one for one in now["checks"] if one["name"] == "parked")
         assert (parked["value"], parked["light"]) == (2, "slow"), "how many there are, is no secret"
         assert [(one["unit"], one["reason"]) for one in now["parked"]] == [("school", "not today")]
-        elsewhere = {"key": UNITS["other_school"]}
-        assert await office.send("chief", "parked/retry", **elsewhere) == {"units": 0}
+        assert await office.send("chief", "parked/retry", key=UNITS["other_school"]) == {"units": 0}
         assert (await office.send("principal", "parked/retry", 403))["slug"] == "no_post"
         assert await office.send("chief", "parked/retry", consumer="reactions") == {"units": 1}
         asked = await pool.fetch("select key from parked_key where retry")

@@ -41,7 +41,8 @@ async def test_the_trail_of_a_school_across_all_services(world: World) -> None:
     moments = [datetime.fromisoformat(one["recorded_at"]) for one in entries]
     assert moments == sorted(moments, reverse=True)
 
-    paged, cursor = [], ""
+    paged: list[Any] = []
+    cursor = ""
     while cursor is not None:
         answer = await asked(
             world, "county-officer", "/portal/audit", **query, limit=1, cursor=cursor
