@@ -14,12 +14,23 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hosting import contract, disclosure, feed, proof_routes, rules_in_force
+from hosting import (
+    audit,
+    contract,
+    disclosure,
+    feed,
+    proof_routes,
+    rulebook,
+    state,
+)
 from hosting.compose import RoleName
 from shared import http, problems
 from shared.runtime import Runtime
 
-HOSTED = (feed.router, proof_routes.router, disclosure.router, rules_in_force.router)
+HOSTED = (
+    feed.router, proof_routes.router, disclosure.router, audit.router, rulebook.router,
+    state.router,
+)  # fmt: skip
 """The routes that every service has beyond its declarations."""
 
 

@@ -160,10 +160,10 @@ async def start_workers(rt: Runtime, stack: contextlib.AsyncExitStack) -> None:
     refold = partial(outdated.refold, rt.pool, service.views(), rt.vault)
     _every(rt, 1, refold, "lists_not_refolded")
     _every(rt, 3600, partial(_add_partitions, rt), "partitions_not_added")
-    _every(rt, 5, Watch(rt, relay).look, "not_measured")
     if behind:
         _every(rt, 1, partial(_await_opening, rt, relay), "opening_not_seen")
     check = ProofCheck(service.name, rt.pool)
+    _every(rt, 5, Watch(rt, relay, proofs, check).look, "not_measured")
     _every(rt, config.log_check_s, partial(_check_if_leading, proofs, check), "log_not_checked")
 
 

@@ -86,7 +86,7 @@ async def _feed(rt: Runtime, request: Request) -> Response:
     scope = await _scope(rt, request)
     asked = request.query_params
     limit = max(1, min(whole_of(asked.get("limit", str(LIMIT)), "limit"), LIMIT_MAX))
-    epoch, tx, seq = after = _place(asked.get("after", "0.0.0"))
+    epoch, tx, seq = after = place_of(asked.get("after", "0.0.0"), "after")
     rows = await rt.pool.fetch(_PAGE, epoch, str(tx), seq, scope, limit)
     source = f"/houqin/{rt.service.name}".encode()
     events = [shown(encode(row, source), row["data"]) for row in rows if row["seen"]]
@@ -95,14 +95,14 @@ async def _feed(rt: Runtime, request: Request) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
-def _place(text: str) -> Position:
-    """The place in a log that a text names; a problem if no log can have it."""
+def place_of(text: str, field: str) -> Position:
+    """The place in a log that a field names; a problem if no log can have it."""
     try:
         epoch, tx, seq = position_of(text)
     except ValueError as error:
-        raise Problem("cursor_broken", field="after") from error
+        raise Problem("cursor_broken", field=field) from error
     if not (0 <= epoch < 1 << 31 and 0 <= tx < 1 << 63 and 0 <= seq < 1 << 63):
-        raise Problem("cursor_broken", field="after")
+        raise Problem("cursor_broken", field=field)
     return epoch, tx, seq
 
 

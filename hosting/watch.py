@@ -6,12 +6,18 @@ Each number is here because a fault showed itself in it; the alert rules on them
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from prometheus_client import Gauge
 
+from hosting.proof_check import ProofCheck
+from hosting.proofs import Proofs
+from hosting.release import release
 from shared.relay import Relay
 from shared.runtime import Runtime
 
@@ -80,8 +86,13 @@ TIMER_LAG = Gauge(
 DIRECTORY_AGE = Gauge(
     "houqin_directory_age_seconds", "Age of the local copy of units and posts", ["service"]
 )
+BACKUP_AGE = Gauge(
+    "houqin_backup_age_seconds",
+    "Time since the last back-up; since the database was set up, if there was none",
+    ["service"],
+)
 
-_LOG = f"""
+LOG = f"""
 select (
     select coalesce(extract(epoch from now() - min(xact_start)), 0)::float8
     from pg_stat_activity where backend_xid is not null
@@ -90,6 +101,9 @@ count(unsent.recorded_at) as unsent,
 coalesce(extract(epoch from now() - min(unsent.recorded_at)), 0)::float8 as unsent_age,
 (select coalesce(greatest(extract(epoch from now() - min(at)), 0), 0)::float8 from due) as due_age,
 (select size from log_tree) as tree_size,
+extract(epoch from now() - coalesce(
+    (select max(at) from backed_up), (select min(applied_at) from migration)
+))::float8 as backup_age,
 (select count(*) from (
     select from event, log_tree tree
     where (event.epoch, event.tx, event.seq) > (tree.epoch, tree.tx, tree.seq)
@@ -103,6 +117,12 @@ from (
 ) as unsent
 """
 
+_KEEP = """
+with ended as (delete from watched where at < clock_timestamp() - interval '1 hour')
+insert into watched (process, seen) values ($1, $2)
+on conflict (process) do update set at = clock_timestamp(), seen = excluded.seen
+"""
+
 _PARKED = """
 select k.consumer, count(*)::float8 as events,
        extract(epoch from now() - min(k.parked_at))::float8 as age
@@ -110,19 +130,41 @@ from parked_key k join parked_event using (consumer, topic, key) group by k.cons
 """
 
 
+class Followed(msgspec.Struct, frozen=True):
+    """A consumer as its worker sees it; `missing` and `rebuilds` since the worker's start."""
+
+    name: str
+    lag_events: int
+    missing: int
+    rebuilds: int
+    refilling: int
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a worker says of itself to the service's other processes. `halted`: why relay or
+    signing stand still; `findings`: where log, tree and signature differ.
+    """
+
+    release: str
+    leads: bool
+    halted: list[str]
+    findings: list[str]
+    consumers: list[Followed]
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Sets the numbers of one process. `relay` is the worker's; a process that only answers
-    requests has none, and no consumers.
-    """
+    """Sets the numbers of one worker, and tells the other processes of the service."""
 
     rt: Runtime
     relay: Relay
+    proofs: Proofs
+    check: ProofCheck
 
     async def look(self) -> None:
         """Reads everything once."""
         name = self.rt.service.name
-        log = await self.rt.pool.fetchrow(_LOG)
+        log = await self.rt.pool.fetchrow(LOG)
         assert log is not None
         HORIZON_AGE.labels(name).set(log["horizon_age"])
         TIMER_LAG.labels(name).set(log["due_age"])
@@ -132,7 +174,23 @@ class Watch:
         RELAY_LAG_SECONDS.labels(name).set(log["unsent_age"])
         TREE_SIZE.labels(name).set(log["tree_size"])
         TREE_LAG.labels(name).set(log["unproved"])
+        BACKUP_AGE.labels(name).set(log["backup_age"])
         self._consumers(name, await self.rt.pool.fetch(_PARKED))
+        process = f"{socket.gethostname()} {os.getpid()}"
+        await self.rt.pool.execute(_KEEP, process, msgspec.json.encode(self.seen()).decode())
+
+    def seen(self) -> Seen:
+        """The worker as it is now."""
+        return Seen(
+            release=release(),
+            leads=self.relay.leading,
+            halted=[why for why in (self.relay.halted, self.proofs.halted) if why],
+            findings=sorted(map(str, self.check.found)),
+            consumers=[
+                Followed(one.name, one.lag_events, one.missing, one.rebuilds, len(one.lost))
+                for one in self.rt.consumers
+            ],
+        )
 
     def _consumers(self, name: str, rows: Sequence[Any]) -> None:
         parked = {row["consumer"]: (row["events"], row["age"]) for row in rows}

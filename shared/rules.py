@@ -66,20 +66,20 @@ def shipped(service: str) -> tuple[Rule, ...]:
 
 
 class RuleBook:
-    """Every known rule, looked up by policy, unit and day."""
+    """Every known rule, looked up by policy, unit and day. `versions`: newest first, by region."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._rules: dict[tuple[str, UUID], list[Rule]] = defaultdict(list)
+        self.versions: dict[tuple[str, UUID], list[Rule]] = defaultdict(list)
         self._values: dict[int, Policy] = {}
         for rule in rules:
-            self._rules[rule.slug, rule.region].append(rule)
-        for versions in self._rules.values():
-            versions.sort(key=lambda rule: rule.since, reverse=True)
+            self.versions[rule.slug, rule.region].append(rule)
+        for rules_ in self.versions.values():
+            rules_.sort(key=lambda rule: rule.since, reverse=True)
 
     def rule(self, slug: str, path: tuple[UUID, ...], day: date) -> Rule | None:
         """The rule in force for the unit at the end of `path` on `day`."""
         for region in (*reversed(path), NATIONAL):
-            for rule in self._rules.get((slug, region), ()):
+            for rule in self.versions.get((slug, region), ()):
                 if rule.since <= day:
                     return rule
         return None

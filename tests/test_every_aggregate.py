@@ -290,6 +290,7 @@ def test_everything_has_words_in_both_languages(service: Service) -> None:
             want("help", decision.name)  # what is worth saying to us is worth saying to its users
         _fields(decision.command, want)
     for policy in service.policies:
+        want("names", policy.slug)
         _fields(policy, want)
     assert sorted(set(missing)) == []
 

@@ -171,7 +171,9 @@ class Archive:
         copies = self.copies(postgres.state)
         await asyncio.to_thread(copies.take)
         copies.drop(await erased(postgres))
-        return self.bases()[-1]
+        made = self.bases()[-1]
+        await _note(postgres, made)
+        return made
 
     async def prune(self, postgres: Postgres, days: int, say: Say) -> list[Base]:
         """Deletes what is older than so many days, and returns it; never the newest back-up."""
@@ -227,6 +229,19 @@ async def client(postgres: Postgres, program: str, *arguments: str, say: Say) ->
             child.kill()
     if code:
         raise Refused(f"{program} 失败 failed ({code}): {last}")
+
+
+async def _note(postgres: Postgres, made: Base) -> None:
+    """Tells the services that there is a back-up, so that they can say how old it is."""
+    for name in postgres.databases:
+        connection = await asyncpg.connect(postgres.dsn(name))
+        try:
+            if await connection.fetchval("select to_regclass('backed_up')"):
+                await connection.execute(
+                    "insert into backed_up values ($1, $2)", made.ended_at, made.size_bytes
+                )
+        finally:
+            await connection.close()
 
 
 async def _make_slot(postgres: Postgres) -> None:

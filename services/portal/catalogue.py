@@ -104,6 +104,7 @@ class Catalogue:
             "views": self.views,
             "events": self._events(),
             "measures": self._measures(),
+            "routes": self._routes(),
             "today": tasks(self.contracts.apis, self.lang),
             "roles": _under("Role.", labels),
             "levels": {Level(int(n)).name.lower(): w for n, w in _under("Level.", labels).items()},
@@ -221,6 +222,20 @@ class Catalogue:
             }
             for one in named
         ]
+
+    def _routes(self) -> dict[str, Made]:
+        """Who may use what services have beside commands and lists, by the path within a service:
+        whoever may in one of them.
+        """
+        made: dict[str, Made] = {}
+        for service, api in self.contracts.apis.items():
+            for path, operations in api["paths"].items():
+                for operation in operations.values():
+                    if "x-roles" in operation and not {"x-creates", "x-columns"} & operation.keys():
+                        name = path.removeprefix(f"/{service}/")
+                        roles = made.setdefault(name, {"roles": []})["roles"]
+                        roles += [one for one in operation["x-roles"] if one not in roles]
+        return made
 
 
 def shown_as(view: Made) -> dict[str, Made]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,9 @@ ABOUT = {
 }
 ANSWERED = ("content-type", "retry-after", "www-authenticate")
 
+type Fill = Callable[[Book], Awaitable[None]]
+"""Writes all rows into a file, and ends it."""
+
 
 class Declined(Exception):  # noqa: N818 - says what is, as the house's names do
     """A service said no: its own answer is passed on."""
@@ -85,9 +89,7 @@ class Exports:
 
     async def give(self, request: Request) -> Response:
         """`GET /portal/exports/{view}.xlsx?`: with the same question as the list's."""
-        lang = request.query_params.get("lang", self.own.language(request))
-        if lang not in LANGUAGES:
-            raise Problem("language_unknown", field="lang")
+        lang = self.language(request)
         person = str((await self.own.posts(request))["subject"])
         whole = await asyncio.to_thread(self.shelf.whole, lang)
         view = whole["views"].get(request.path_params["view"])
@@ -95,15 +97,29 @@ class Exports:
             raise Problem("route_unknown")
         again = self._sheet(request, view)
         columns = columns_again(view, again) if again else _columns(view, request, lang)
+        source = Source(self.gateway, request, whole["views"], codes=again is not None)
+        fill = partial(self._fill, source, person)
+        return await self.file(request, view, columns, lang, fill)
+
+    def language(self, request: Request) -> str:
+        """The language that is asked for, else the session's."""
+        lang = request.query_params.get("lang", self.own.language(request))
+        if lang not in LANGUAGES:
+            raise Problem("language_unknown", field="lang")
+        return lang
+
+    async def file(
+        self, request: Request, view: Made, columns: Sequence[Made], lang: str, fill: Fill
+    ) -> Response:
+        """A file as `fill` writes it; a service's no is the answer."""
         folder = tempfile.TemporaryDirectory(prefix="houqin-export-")
         try:
             async with self.turns:
                 book = Book(Path(folder.name), view, columns, lang)
-                source = Source(self.gateway, request, whole["views"], codes=again is not None)
-                await self._fill(book, source, person)
+                await fill(book)
         except Declined as no:
             folder.cleanup()
-            return _passed_on(no.answer, request.url.path)
+            return passed_on(no.answer, request.url.path)
         except BaseException:
             folder.cleanup()
             raise
@@ -120,7 +136,7 @@ class Exports:
             raise Problem("command_unknown", field="as", command=name)
         return self.sheets[name] if name else None
 
-    async def _fill(self, book: Book, source: Source, person: str) -> None:
+    async def _fill(self, source: Source, person: str, book: Book) -> None:
         cut = False
         async for rows in source.pages(book.view):
             room = self.rows_max - book.count
@@ -264,7 +280,7 @@ class Book:
                 page.write_string(row, column, value, self.formats[form])
 
 
-def _passed_on(answer: httpx.Response, path: str) -> Response:
+def passed_on(answer: httpx.Response, path: str) -> Response:
     """A service's no, about our own address."""
     content, headers = answer.content, answer.headers
     if headers.get("content-type") == PROBLEM:

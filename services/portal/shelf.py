@@ -53,11 +53,14 @@ def _marked(whole: Made, roles: frozenset[str], administrator: bool) -> Made:
         name: one | {"may": not held.isdisjoint(one["roles"])}
         for name, one in whole["commands"].items()
     }
-    views = {
-        name: one | {"may": administrator or not held.isdisjoint(one["roles"])}
-        for name, one in whole["views"].items()
+    read = {
+        part: {
+            name: one | {"may": administrator or not held.isdisjoint(one["roles"])}
+            for name, one in whole[part].items()
+        }
+        for part in ("views", "routes")
     }
-    return whole | {"commands": commands, "views": views}
+    return whole | {"commands": commands, **read}
 
 
 async def answer(shelf: Shelf, own: SigningIn, request: Request) -> Response:

@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 
 from hosting.tokens import Tokens
 from services.portal import shelf, signing_in
+from services.portal.audit import Trail
 from services.portal.caller import Callers, People
 from services.portal.complaints import Complaints
 from services.portal.exports import Exports
@@ -28,6 +29,7 @@ from services.portal.files.blobs import blobs_at
 from services.portal.files.ledger import Ledger
 from services.portal.files.routes import Files
 from services.portal.hardened import Hardened
+from services.portal.health import Health
 from services.portal.imports import Imports
 from services.portal.labels import Labels
 from services.portal.leaflet import told
@@ -77,6 +79,7 @@ def application(settings: Settings) -> Starlette:
     exports = Exports(settings, gateway, known, own, imports.sheets)
     files = Files(settings, Ledger(sessions, blobs_at(settings.file_place)), people, own)
     api = partial(gateway.pass_on, check=named.Check(known, files, WORDS))
+    trail, health = Trail(gateway, exports, known, own), Health(gateway, callers)
 
     async def jwks(_: Request) -> Response:
         return JSONResponse(callers.signer.jwks())
@@ -99,6 +102,10 @@ def application(settings: Settings) -> Starlette:
             ),
             Route("/portal/exports/{view}.xlsx", _edge(exports.give, "export")),
             Route("/portal/catalogue", _edge(catalogue, "catalogue")),
+            Route("/portal/audit", _edge(trail.page, "audit")),
+            Route("/portal/audit.xlsx", _edge(trail.file, "audit_file")),
+            Route("/portal/state", _edge(health.state, "state")),
+            Route("/portal/runbook", _edge(health.runbook, "runbook")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
             Route("/public/{unit}", _edge(told(public.school), "public")),

@@ -28,7 +28,9 @@ def flat(texts: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def texts(language: str) -> dict[str, str]:
-    return dict(flat(json.loads((SOURCES / "i18n" / f"{language}.json").read_text("utf-8"))))
+    """The application's own texts, and those that come with a part of it."""
+    paths = sorted(SOURCES.rglob(f"{language}.json"))
+    return {k: v for path in paths for k, v in flat(json.loads(path.read_text("utf-8")))}
 
 
 def code() -> str:

@@ -40,6 +40,13 @@ export const router = createRouter({
     { path: "/inspect", component: () => import("@/inspection/InspectionsPage.vue"), ...own("CarryOutInspection") },
     { path: "/inspect/:id", component: () => import("@/inspection/InspectPage.vue"), ...own("ConcludeInspection") },
     { path: "/import/:command", component: () => import("@/pages/ImportPage.vue"), beforeEnter: known("commands", "command") },
+    { path: "/admin", component: () => import("@/admin/AdminPage.vue") },
+    { path: "/admin/roles", component: () => import("@/admin/RolesPage.vue") },
+    { path: "/admin/delegations", component: () => import("@/admin/DelegationsPage.vue") },
+    { path: "/admin/rules", component: () => import("@/admin/RulesPage.vue") },
+    { path: "/admin/rules/:service/:slug", component: () => import("@/admin/RulePage.vue") },
+    { path: "/admin/audit", component: () => import("@/admin/AuditPage.vue") },
+    { path: "/admin/health", component: () => import("@/admin/HealthPage.vue") },
     { path: "/:anything(.*)*", component: NotThere },
   ],
 })

@@ -124,6 +124,8 @@ export interface Catalogue {
   events: Record<string, { service: string; aggregate: string; label: string; fields: Field[] }>
   measures: Measure[]
   today?: Task[]
+  /** What services have beside commands and lists, by its path within a service. */
+  routes?: Record<string, { roles: string[]; may: boolean }>
   roles: Record<string, string>
   levels: Record<string, string>
 }

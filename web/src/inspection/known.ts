@@ -38,7 +38,7 @@ interface ItemRow extends Item {
 
 interface Rule {
   slug: string
-  values: { programmes?: Record<string, { pass_share: string }> }
+  now: { values: { programmes?: Record<string, { pass_share: string }> } } | null
 }
 
 const RULE = "safety.inspection"
@@ -113,10 +113,10 @@ export async function shareOf(unit: string, kind: string): Promise<string | null
   const { service } = view("inspection_register")
   try {
     const rules = await keptOr(`rules:${service}:${unit}`, async () => {
-      const { data } = await ask<{ items: Rule[] }>(`/api/${service}/rules-in-force?unit=${unit}`)
+      const { data } = await ask<{ items: Rule[] }>(`/api/${service}/rulebook?unit=${unit}&slug=${RULE}`)
       return data.items
     })
-    return rules.find((rule) => rule.slug === RULE)?.values.programmes?.[kind]?.pass_share ?? null
+    return rules.find((rule) => rule.slug === RULE)?.now?.values.programmes?.[kind]?.pass_share ?? null
   } catch (error) {
     if (error instanceof Refusal || error instanceof Unreachable) return null
     throw error
