@@ -13,7 +13,7 @@ from typing import Any
 from hosting import contract
 from services.portal.fields import Fields, Made
 from services.portal.sheet import sheets
-from services.portal.today import tasks
+from services.portal.today import panels, tasks
 from shared.organisation import Level
 from shared.words import Words, words_of
 
@@ -94,6 +94,7 @@ class Catalogue:
             "events": self._events(),
             "measures": self._measures(),
             "today": tasks(self.contracts.apis, self.lang),
+            "board": panels(self.contracts.apis, self.lang),
             "roles": _under("Role.", labels),
             "levels": {Level(int(n)).name.lower(): w for n, w in _under("Level.", labels).items()},
         }

@@ -74,7 +74,7 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
     if (!isEmpty(errors.value)) return false
     busy.value = true
     try {
-      return await settled(await submit(record()))
+      return await settled(await submit(recordOf(command, thing.value, key, assembled(command.fields, value.value))))
     } finally {
       busy.value = false
     }
@@ -95,28 +95,29 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
     return false
   }
 
-  function record(): Waiting {
-    return {
-      key,
-      subject: session.value.subject,
-      command: command.name,
-      label: command.label,
-      path: command.path.replace("{id}", thing.value?.id ?? ""),
-      id: thing.value?.id ?? null,
-      version: thing.value?.version ?? null,
-      unit: session.value.unit?.name ?? "",
-      body: assembled(command.fields, value.value),
-      seen: thing.value?.row ?? null,
-      view: thing.value?.view ?? null,
-      filled_at: new Date().toISOString(),
-      state: "pending",
-      tries: 0,
-      problem: null,
-      answer: null,
-    }
-  }
-
   return { value, errors, problem, outcome, restored, busy, restore, begin, send, write }
+}
+
+/** A command as it is written down before it is sent. */
+export function recordOf(command: Command, thing: Thing | null, key: string, body: Value): Waiting {
+  return {
+    key,
+    subject: session.value.subject,
+    command: command.name,
+    label: command.label,
+    path: command.path.replace("{id}", thing?.id ?? ""),
+    id: thing?.id ?? null,
+    version: thing?.version ?? null,
+    unit: session.value.unit?.name ?? "",
+    body,
+    seen: thing?.row ?? null,
+    view: thing?.view ?? null,
+    filled_at: new Date().toISOString(),
+    state: "pending",
+    tries: 0,
+    problem: null,
+    answer: null,
+  }
 }
 
 function byField(problem: Problem | null, language: Language): Errors {
