@@ -104,6 +104,17 @@ export interface Task {
   urgent?: string
 }
 
+/** What a bureau watches: a figure by unit, or the rows of a list counted by unit. */
+export interface Panel {
+  name: string
+  service: string
+  label: string
+  measure?: string
+  bad?: "high" | "low"
+  view: string
+  filters?: Record<string, string[]>
+}
+
 export interface Service {
   name: string
   label: string
@@ -118,6 +129,7 @@ export interface Catalogue {
   events: Record<string, { service: string; aggregate: string; label: string; fields: Field[] }>
   measures: Measure[]
   today?: Task[]
+  board?: Panel[]
   roles: Record<string, string>
   levels: Record<string, string>
 }

@@ -16,4 +16,8 @@ export const OWN: Record<string, Own> = {
     body: defineAsyncComponent(() => import("@/requisition/RequisitionBody.vue")),
     takes: ["ApproveRequisition"],
   },
+  menu_versions: {
+    body: defineAsyncComponent(() => import("@/menu/MenuBody.vue")),
+    takes: ["ChangeMenu", "CheckMenu", "PublishMenu", "SupersedeMenu"],
+  },
 }
