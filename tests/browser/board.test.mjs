@@ -33,7 +33,7 @@ function nextMonday() {
 }
 
 const WEEK = nextMonday()
-const BOARD = `/menu?week=${WEEK}`
+const BOARD = `/menu/${WEEK}`
 
 async function add(page, ...dishes) {
   await page.getByRole("button", { name: "加菜：周一午餐" }).click()
@@ -99,12 +99,12 @@ test("the head publishes it by phone, and a correction leaves the former version
 })
 
 test("what is planned is there again after the tab was closed", async () => {
-  await as(COOK, { size: "phone" }, `${BOARD}&canteen=%E4%BA%8C`, async (page) => {
+  await as(COOK, { size: "phone" }, `${BOARD}/%E4%BA%8C`, async (page) => {
     await page.getByLabel("6～8岁").check()
     await add(page, "番茄汤")
     const again = await page.context().newPage()
     await page.close({ runBeforeUnload: true })
-    await again.goto(`${PORTAL}${BOARD}&canteen=%E4%BA%8C`)
+    await again.goto(`${PORTAL}${BOARD}/%E4%BA%8C`)
     await again.getByText("已恢复上次没填完的内容").waitFor()
     await standing(again, WEEK, "番茄汤").waitFor()
     await again.getByRole("button", { name: "放弃修改" }).click()

@@ -10,7 +10,7 @@ import { recordOf } from "@/forms/filling"
 import { draftOf, dropDraft, saveDraft } from "@/offline/drafts"
 import { type Waiting, discard, submit } from "@/offline/outbox"
 import type { Row } from "@/references"
-import { type Plan, addDays, daysPlanned, isSame, planOf } from "./week"
+import { type Plan, addDays, boardOf, daysPlanned, isSame, planOf } from "./week"
 
 const WEEK = 7
 const LIMIT = 200
@@ -31,6 +31,7 @@ export function useBoard(unit: string, week: string, canteen: string) {
   const views = catalogue.value?.views ?? {}
   const commands = catalogue.value?.commands ?? {}
   const name = `MenuBoard:${unit}:${week}:${canteen}`
+  const place = boardOf(week, canteen).slice("/menu/".length)
 
   const id = ref<string | null>(null)
   const version = ref<number | null>(null)
@@ -145,7 +146,7 @@ export function useBoard(unit: string, week: string, canteen: string) {
     clearTimeout(timer)
     if (!changed.value || outcome.value) return
     const value = { unit, week, canteen, plan: plan.value, ages: ages.value }
-    await saveDraft({ name, command: "DraftMenu", id: null, key, version: base, value, saved_at: new Date().toISOString() })
+    await saveDraft({ name, command: "DraftMenu", id: place, key, version: base, value, saved_at: new Date().toISOString() })
   }
 
   /** Back to what the service has. */

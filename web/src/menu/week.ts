@@ -31,6 +31,11 @@ const SCHOOL_DAYS = 5
 /** The meals that a board begins with, unless another is planned. */
 const USUAL = ["lunch"]
 
+/** The address of a canteen's board. */
+export function boardOf(week: string, canteen: string): string {
+  return `/menu/${week}${canteen && `/${encodeURIComponent(canteen)}`}`
+}
+
 export function cell({ day, meal }: Spot): string {
   return `${day} ${meal}`
 }
