@@ -9,6 +9,7 @@ import { type Problem, Refusal, Unreachable, address, ask } from "@/api/http"
 import { recordOf } from "@/forms/filling"
 import { draftOf, dropDraft, saveDraft } from "@/offline/drafts"
 import { type Waiting, discard, submit } from "@/offline/outbox"
+import { keep, kept } from "@/offline/store"
 import type { Row } from "@/references"
 import { type Plan, addDays, boardOf, daysPlanned, isSame, planOf } from "./week"
 
@@ -21,6 +22,15 @@ interface Can {
   command: string
   may: boolean
   problem: Problem | null
+}
+
+interface Seen {
+  id: string | null
+  version: number | null
+  versions: Row[]
+  findings: Row[]
+  before: string | null
+  saved: { plan: Plan; ages: string[] }
 }
 
 interface Rows {
@@ -72,13 +82,33 @@ export function useBoard(unit: string, week: string, canteen: string) {
     try {
       await find()
       await Promise.all([readMenu(), readFindings()])
-      await restore()
-      ready.value = true
+      await remember()
     } catch (reason) {
       if (!(reason instanceof Refusal || reason instanceof Unreachable)) throw reason
       error.value = reason
-      if (reason instanceof Unreachable) await restore()
+      if (reason instanceof Refusal) return
+      await recall()
     }
+    await restore()
+    ready.value = true
+  }
+
+  /** What was seen last is planned on where there is no network. */
+  async function remember(): Promise<void> {
+    const seen: Seen = { id: id.value, version: version.value, versions: versions.value, findings: findings.value, before: before.value, saved: saved.value }
+    await keep(name, JSON.parse(JSON.stringify(seen)))
+  }
+
+  async function recall(): Promise<void> {
+    const seen = await kept<Seen>(name)
+    if (!seen) return
+    id.value = seen.id
+    version.value = seen.version
+    versions.value = seen.versions
+    findings.value = seen.findings
+    before.value = seen.before
+    saved.value = seen.saved
+    take(seen.saved.plan, seen.saved.ages)
   }
 
   /** This week's menu and the last one's, and which canteens there are. */
@@ -124,13 +154,13 @@ export function useBoard(unit: string, week: string, canteen: string) {
   }
 
   async function restore(): Promise<void> {
-    const kept = await draftOf(name)
-    if (!kept) return
-    key = kept.key
-    base = kept.version
-    restored.value = kept.saved_at
-    plan.value = kept.value.plan as Plan
-    ages.value = kept.value.ages as string[]
+    const begun = await draftOf(name)
+    if (!begun) return
+    key = begun.key
+    base = begun.version
+    restored.value = begun.saved_at
+    plan.value = begun.value.plan as Plan
+    ages.value = begun.value.ages as string[]
   }
 
   /** Takes a change over and keeps it on the device. */
