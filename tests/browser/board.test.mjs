@@ -46,6 +46,15 @@ async function save(page) {
   await page.locator("[role=status]", { hasText: "已录入" }).waitFor()
 }
 
+/** Runs in the page: whether a draft has been written down. */
+async function isKept(name) {
+  const done = (asked) => new Promise((resolve) => (asked.onsuccess = () => resolve(asked.result)))
+  const database = await done(indexedDB.open(name))
+  const count = await done(database.transaction("drafts").objectStore("drafts").count())
+  database.close()
+  return count > 0
+}
+
 const standing = (page, day, name) => page.locator(`[data-dish^="${day} lunch"]`, { hasText: name })
 
 test("a week's menu is planned: found by pinyin, moved by key, checked by the service", async () => {
@@ -102,8 +111,9 @@ test("what is planned is there again after the tab was closed", async () => {
   await as(COOK, { size: "phone" }, `${BOARD}/%E4%BA%8C`, async (page) => {
     await page.getByLabel("6～8岁").check()
     await add(page, "番茄汤")
+    await page.waitForFunction(isKept, `houqin-of-${COOK}`)
     const again = await page.context().newPage()
-    await page.close({ runBeforeUnload: true })
+    await page.close()
     await again.goto(`${PORTAL}${BOARD}/%E4%BA%8C`)
     await again.getByText("已恢复上次没填完的内容").waitFor()
     await standing(again, WEEK, "番茄汤").waitFor()
