@@ -20,6 +20,9 @@ async function as(person, options, path, act) {
     await signIn(page, person, path)
     await act(page)
     assert.deepEqual(page.errors, [])
+  } catch (error) {
+    error.message += `\n${page.url()}\n${page.errors.join("\n")}\n${(await page.locator("main").innerText()).slice(0, 1500)}`
+    throw error
   } finally {
     await page.context().close()
   }
@@ -146,7 +149,7 @@ test("units as a table, and on the county's own map once it has adopted one", as
   await as("administrator", {}, "/", async (page) => {
     const county = await page.evaluate(async (code) => (await (await fetch(`/api/organisation/units?code=${code}`)).json()).items[0].id, COUNTY)
     await page.goto(`${PORTAL}/figures/nutrition.menus_published?unit=${county}&level=township`)
-    await page.getByRole("button", { name: "表格" }).click()
+    await page.getByRole("button", { name: "表格", exact: true }).click()
     await page.locator("tbody th", { hasText: "唐洞中心校" }).waitFor()
     await page.getByRole("button", { name: "地图" }).click()
     await page.getByText("资兴市还没有采用自己的地图").waitFor()

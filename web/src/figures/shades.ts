@@ -41,7 +41,7 @@ export function classesOf(units: Placed[]): Class[] {
   for (let n = 0; n < wanted; n++) {
     const part = order.slice(Math.round((n * order.length) / wanted), Math.round(((n + 1) * order.length) / wanted))
     const [from, to] = [part[0] ?? 0, part.at(-1) ?? 0]
-    const shade = SHADES[wanted === 1 ? 2 : Math.round((n * (SHADES.length - 1)) / (wanted - 1))] as Shade
+    const shade = SHADES[wanted === 1 ? 0 : Math.round((n * (SHADES.length - 1)) / (wanted - 1))] as Shade
     made.push({ ...shade, from, to, units: numbers.filter((one) => one >= from && one <= to).length })
   }
   return made

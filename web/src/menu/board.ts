@@ -37,6 +37,16 @@ interface Rows {
   items: Row[]
 }
 
+/** A menu's rows in a view; one of which nothing is to be said there has none. */
+async function rowsOf(view: View, id: string): Promise<Row[]> {
+  try {
+    return (await ask<Rows>(address(view.detail, {}, id))).data.items
+  } catch (reason) {
+    if (reason instanceof Refusal && reason.problem.status === 404) return []
+    throw reason
+  }
+}
+
 export function useBoard(unit: string, week: string, canteen: string) {
   const views = catalogue.value?.views ?? {}
   const commands = catalogue.value?.commands ?? {}
@@ -128,22 +138,21 @@ export function useBoard(unit: string, week: string, canteen: string) {
     if (!id.value) return
     const [told, board, allowed] = await Promise.all([
       ask<Rows>(address((views[VIEW] as View).detail, {}, id.value)),
-      ask<Rows>(address((views.menu_board as View).detail, {}, id.value)),
+      rowsOf(views.menu_board as View, id.value),
       ask<{ items: Can[] }>(address((views[VIEW] as View).can, {}, id.value)),
     ])
     version.value = told.version
     versions.value = told.data.items
     can.value = allowed.data.items
     const shown = draft.value ?? standing.value
-    const rows = board.data.items.filter((row) => row.status === shown?.status)
+    const rows = board.filter((row) => row.status === shown?.status)
     saved.value = { plan: planOf(rows), ages: (shown?.age_groups ?? []) as string[] }
     take(saved.value.plan, saved.value.ages)
   }
 
   async function readFindings(): Promise<void> {
     if (!id.value) return
-    const { data } = await ask<Rows>(address((views.menu_findings as View).detail, {}, id.value))
-    findings.value = data.items
+    findings.value = await rowsOf(views.menu_findings as View, id.value)
   }
 
   /** Shows what the service has. */
