@@ -1,4 +1,4 @@
-"""How soon a figure or a ranking is answered, over HTTP, by the real process."""
+"""How soon a figure, a page of figures or a ranking is answered, over HTTP, by the real process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEASURE = "assets.repairs_done"
 
 
 async def figures(place: Place) -> list[Row]:
-    """A county of 200 schools over a year, and a province of 20,000 ranked."""
+    """A county of 200 schools over a year, alone and as a page, and a province of 20,000 ranked."""
     feed = Feed(place.size(500_000, 20_000), place.size(20_000, 2_000), days=365)
     made = world(feed.schools)
     env, port = await counted(place, feed, "bench_figures")
@@ -31,11 +31,13 @@ async def figures(place: Place) -> list[Row]:
         place.process("reporting", "services.reporting", "api", port=port, env=env),
         httpx.AsyncClient(trust_env=False, headers=headers, timeout=30) as client,
     ):
-        county, ranked = [], []
+        county, paged, ranked = [], [], []
         for n in range(place.size(40, 10) * place.rounds):
             unit = made.counties[n % len(made.counties)]
             asked = {"unit": str(unit), "period": YEAR}
             county.append(await _timed(client, f"{base}/figures/{MEASURE}", asked))
+            page = asked | {"measures": MEASURE, "by_unit": MEASURE}
+            paged.append(await _timed(client, f"{base}/dashboards", page))
             if n % 2 == 0:
                 asked = {"unit": str(made.province), "period": YEAR, "level": "school"}
                 ranked.append(await _timed(client, f"{base}/rankings/{MEASURE}", asked))
@@ -44,6 +46,10 @@ async def figures(place: Place) -> list[Row]:
         plain(
             f"figure of a county of {schools // 100} schools, a year, p95", "ms",
             [1000 * percentile(county, 0.95)], at_most=30,
+        ),
+        plain(
+            f"the same with comparisons and its {schools // 100} schools in one answer, p95", "ms",
+            [1000 * percentile(paged, 0.95)], at_most=30,
         ),
         plain(
             f"ranking of a province of {schools:,} schools, p95", "ms",

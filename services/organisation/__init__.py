@@ -14,12 +14,24 @@ from services.organisation.posts import DelegationPolicy, PostsPolicy, Segregati
 from services.organisation.rule_pack import rule_packs
 from services.organisation.staff import staff
 from services.organisation.unit import units
+from services.organisation.unit_map import unit_maps
 from services.organisation.vacancy import vacancies
 from shared.kernel import Service
 
 organisation = Service(
     "organisation",
-    [units, staff, establishments, vacancies, areas, calendars, rule_packs, erasures, complaints],
+    [
+        units,
+        staff,
+        establishments,
+        vacancies,
+        areas,
+        calendars,
+        rule_packs,
+        erasures,
+        complaints,
+        unit_maps,
+    ],
     policies=[
         CodesPolicy,
         PostsPolicy,

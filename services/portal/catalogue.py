@@ -13,7 +13,7 @@ from typing import Any
 from hosting import contract
 from services.portal.fields import Fields, Made
 from services.portal.sheet import sheets
-from services.portal.today import SERVICES, tasks
+from services.portal.today import SERVICES, panels, tasks
 from shared.organisation import Level
 from shared.words import Words, read, words_of
 
@@ -106,6 +106,7 @@ class Catalogue:
             "measures": self._measures(),
             "routes": self._routes(),
             "today": tasks(self.contracts.apis, self.lang),
+            "board": panels(self.contracts.apis, self.lang),
             "roles": _under("Role.", labels),
             "levels": {Level(int(n)).name.lower(): w for n, w in _under("Level.", labels).items()},
         }

@@ -153,6 +153,56 @@ class RankingAnswer(Shown):
     as_of: list[Reach]
 
 
+class Beside(Answer):
+    """The units that a unit is averaged with: how many, itself among them, and under which."""
+
+    units: int
+    under: Where
+
+
+class LevelBelow(Answer):
+    """How many units of a level there are below a unit."""
+
+    level: str
+    units: int
+
+
+class OneCompared(OneOfSeveral):
+    """One figure of a dashboard with its course, and what it is held against.
+
+    `previous`: of the period before; `last_year`: of the same days a year earlier; `sisters`: the
+    average of the units beside it; `of_units`: of each of the dashboard's units, in their order,
+    null where there is none.
+    """
+
+    previous: Shown
+    last_year: Shown
+    sisters: Value
+    of_units: list[Value]
+
+
+class DashboardAnswer(Answer):
+    """All that a page about a unit's figures shows. Of a period that is under way, `previous` and
+    `last_year` are as many days as have passed of it.
+
+    `levels`: those below the unit that can be asked for; `level`: the one of `units`; `dims`: of a
+    single figure, what it is composed of.
+    """
+
+    unit: Where
+    period: Days
+    previous: Days
+    last_year: Days
+    grain: str
+    beside: Beside | None
+    levels: list[LevelBelow]
+    level: str | None
+    units: list[Where]
+    figures: list[OneCompared]
+    dims: list[OfLabels]
+    as_of: list[Reach]
+
+
 class GivenFact(Answer):
     """What an event adds to a figure."""
 

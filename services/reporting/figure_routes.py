@@ -13,6 +13,18 @@ from pydantic import BaseModel
 
 from hosting.routing import refusing, routing
 from services.reporting import answers
+from services.reporting.asking import (
+    LEVELS,
+    DimsParameter,
+    LevelName,
+    MeasuresParameter,
+    PeriodParameter,
+    UnitParameter,
+    named,
+    several,
+    wanted_dims,
+)
+from services.reporting.dashboard import DashboardApi
 from services.reporting.figures import read as stored
 from services.reporting.figures import shape
 from services.reporting.figures.fold import Folder
@@ -22,30 +34,11 @@ from services.reporting.measures import measures
 from services.reporting.period import Period
 from services.reporting.reader import Reader
 from services.reporting.showing import Show, days_of
-from shared.kernel import Refused
-from shared.organisation import Level, Unit
+from shared.organisation import Unit
 from shared.runtime import Runtime
 
 EVENTS_MAX = 500_000
 """More than so many events are not counted again while somebody waits."""
-
-FIGURES_MAX = 40
-
-LEVELS = {"city": Level.CITY, "county": Level.COUNTY, "township": Level.TOWNSHIP,
-          "school": Level.SCHOOL, "campus": Level.CAMPUS}  # fmt: skip
-
-type LevelName = Literal["city", "county", "township", "school", "campus"]
-
-type UnitParameter = Annotated[UUID, Query(description="单位 · unit")]
-type PeriodParameter = Annotated[
-    str,
-    Query(
-        description="期间 · 2011-09-01, 2011-W36, 2011-09, 2011, 2011/2012, 2011/2012-1,"
-        " 2011-09-01..2012-01-15"
-    ),
-]
-type DimsParameter = Annotated[str, Query(description="维度 · kind:lamp,kind:valve,fund:canteen")]
-
 
 REFUSALS = (
     "unauthenticated", "forbidden", "not_found", "measure_unknown", "dimension_unknown",
@@ -68,6 +61,7 @@ def router(rt: Runtime, reader: Reader) -> APIRouter:
         ("/figures/{measure}/events", api.events, answers.EventsAnswer),
         ("/figures/{measure}/check", api.check, answers.CheckAnswer),
         ("/rankings/{measure}", api.ranking, answers.RankingAnswer),
+        ("/dashboards", DashboardApi(reader, api.show).dashboard, answers.DashboardAnswer),
     ):
         made.add_api_route(
             path, endpoint, methods=["GET"], response_model=answer, responses=refused,
@@ -136,13 +130,13 @@ class FigureApi:
         request: Request,
         unit: UnitParameter,
         period: PeriodParameter,
-        names: Annotated[str, Query(alias="measures", description="assets.repairs_done,…")],
+        names: MeasuresParameter,
     ) -> Response:
         """多个指标 · several figures at once."""
         person = await self.reader.caller(request)
         place = await self.reader.scope(person, unit)
         span = self.reader.period(period, place)
-        chosen = [self.named(name) for name in dict.fromkeys(names.split(","))][:FIGURES_MAX]
+        chosen = several(names)
         async with self.reader.reading(place) as (connection, _):
             found = await stored.read(connection, chosen, unit, span, where={}, tree=None)
             as_of = await self.reader.reach(connection)
@@ -251,29 +245,8 @@ class FigureApi:
         """What a request is about; raises the problem that says why not."""
         person = await self.reader.caller(request)
         place = await self.reader.scope(person, unit)
-        figure = self.named(measure)
+        figure = named(measure)
         return place, figure, self.reader.period(period, place), wanted_dims(figure, dims)
-
-    def named(self, name: str) -> Figure:
-        """The figure of that name; refuses an unknown one."""
-        figure = measures.figures.get(name)
-        if figure is None:
-            raise Refused("measure_unknown", field="measure", measure=name)
-        return figure
-
-
-def wanted_dims(figure: Figure, text: str) -> dict[str, list[str]]:
-    """`kind:lamp,kind:valve` as dimension -> values; refuses a dimension that there is none of."""
-    wanted: dict[str, list[str]] = {}
-    for pair in filter(None, text.split(",")):
-        name, colon, value = pair.partition(":")
-        if not colon or name not in figure.dims:
-            raise Refused(
-                "dimension_unknown", field="dims", dimension=name,
-                allowed=", ".join(figure.dims) or "-",
-            )  # fmt: skip
-        wanted.setdefault(name, []).append(value)
-    return wanted
 
 
 def _answer(made: BaseModel) -> Response:

@@ -32,6 +32,12 @@ type Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 ROLL_S = 5.0
 """How long a reader who asks for the latest waits for the tree to be rolled."""
 
+SISTERS_MIN = 4
+"""Of fewer units no average is shown: whoever knows one's figure could work out the other's."""
+
+UNITS_MAX = 500
+"""More units than that are not answered, nor averaged, at once."""
+
 _REACH = """
 select c.topic, max(c.applied_at) as applied_at,
        case when bool_and(c.current_at is not null) then min(c.current_at) end as current_at,
@@ -76,9 +82,12 @@ class Reader:
         return unit
 
     @asynccontextmanager
-    async def reading(self, unit: Unit) -> AsyncIterator[tuple[Connection, Tree]]:
+    async def reading(
+        self, unit: Unit, beside: Period | None = None
+    ) -> AsyncIterator[tuple[Connection, Tree]]:
         """A connection on one snapshot that sees only what is or ever was below the unit, and the
-        tree along which the figures of that snapshot stand.
+        tree along which the figures of that snapshot stand. With `beside` it also sees the unit's
+        sisters of that period, for an average.
         """
         async with (
             self.rt.pool.acquire() as connection,
@@ -92,7 +101,9 @@ class Reader:
                 self.tree = tree
             tree, granted = self.tree, "*"
             if unit.parent is not None:
-                granted = ",".join(map(str, tree.ever_below(unit.id)))
+                sisters = self.sisters(unit, beside) if beside else None
+                seen = (*tree.ever_below(unit.id), *(sisters[1] if sisters else ()))
+                granted = ",".join(map(str, seen))
             await connection.execute(
                 "select grant_units($2), set_config('role', $1, true),"
                 " set_config('plan_cache_mode', 'force_custom_plan', true),"
@@ -139,6 +150,17 @@ class Reader:
             found = [one for one in below if one and one.level == level and one.under(unit.id)]
             self._levels[unit.id, level] = found
         return [one.id for one in found if existed(one, period)]
+
+    def sisters(self, unit: Unit, period: Period) -> tuple[UUID, list[UUID]] | None:
+        """The nearest unit above that has several of the unit's level, and those. None where there
+        are so few that an average would give one of them away, or too many to be added up.
+        """
+        for above in reversed(unit.path[:-1]):
+            place = self.rt.directory.unit(above)
+            found = self.at_level(place, unit.level, period) if place else []
+            if len(found) >= SISTERS_MIN:
+                return (above, found) if len(found) <= UNITS_MAX else None
+        return None
 
     def children(self, unit: Unit, period: Period) -> list[UUID]:
         """The units directly below, as of today, that were there in the period."""

@@ -7,6 +7,8 @@ const budget = JSON.parse(await readFile(new URL("budget.json", import.meta.url)
 const RUNS = Number(process.env.HOUQIN_RUNS ?? budget.runs)
 const ONLY = process.env.HOUQIN_ONLY?.split(",")
 const WHO = process.env.HOUQIN_WHO ?? "administrator"
+const PERIOD = encodeURIComponent(process.env.HOUQIN_PERIOD ?? "2011/2012-1")
+const RESULT = process.env.HOUQIN_RESULT ?? "web.json"
 /** Lighthouse's bound: what of a task goes beyond it blocks whoever taps meanwhile. */
 const TASK_MS = 50
 
@@ -74,10 +76,10 @@ for (const shell of Object.keys(budget.shells)) {
   for (const one of budget.pages) {
     if (ONLY && !ONLY.includes(one.page)) continue
     const first = one.of && (await guide.evaluate(async (of) => (await (await fetch(of)).json()).items[0]?.id, one.of))
-    pages.push(await measured(browser, shell, cookies, { ...one, path: one.path.replace("{first}", first) }))
+    pages.push(await measured(browser, shell, cookies, { ...one, path: one.path.replace("{first}", first).replace("{period}", PERIOD) }))
   }
   await guide.context().close()
 }
 await browser.close()
-await writeFile(new URL("../../build/web.json", import.meta.url), `${JSON.stringify({ pages }, null, 1)}\n`)
+await writeFile(new URL(`../../build/${RESULT}`, import.meta.url), `${JSON.stringify({ pages }, null, 1)}\n`)
 process.exitCode = pages.some((one) => one.over_budget.length) ? 1 : 0

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.local import web
 from shared.fields import business_day
+from tests.browser import kitchen
 from tests.world import SCHOOL, World, unit
 
 HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ async def test_people_do_their_work_in_a_browser(world: World) -> None:
         assert await asyncio.to_thread(web.npm, HERE, "ci", "--silent") == 0
     await submitted(world)
     told = {"HOUQIN_PORTAL": world.api.urls["portal"], "HOUQIN_PURPOSE": PURPOSE}
+    told |= await kitchen.equipped(world)
     ran = await asyncio.create_subprocess_exec(
         web.NODE, "--test", "--test-reporter=spec", "--test-concurrency=1", "*.test.mjs",
         cwd=HERE, env={**os.environ, **told}, stdout=PIPE, stderr=STDOUT,

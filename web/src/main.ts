@@ -1,6 +1,7 @@
 import { createApp } from "vue"
 import "./tokens.css"
 import "./base.css"
+import "./print.css"
 import App from "./App.vue"
 import { watchAlerts } from "./alerts/live"
 import { catalogue, loadCatalogue } from "./api/catalogue"

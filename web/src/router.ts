@@ -1,6 +1,8 @@
-import { type RouteLocationNormalized, createRouter, createWebHistory } from "vue-router"
+import { type RouteLocationNormalized, START_LOCATION, createRouter, createWebHistory } from "vue-router"
 import { catalogue } from "@/api/catalogue"
+import { overseer } from "@/shell/pages"
 import { use } from "@/shell/used"
+import { desk } from "@/shell/width"
 // What somebody uses every day comes in one piece: on a slow line each file is a wait of its own.
 import DetailPage from "@/pages/DetailPage.vue"
 import FormPage from "@/pages/FormPage.vue"
@@ -19,14 +21,21 @@ function own(command: string) {
   return { meta: { command }, beforeEnter: () => catalogue.value?.commands[command] !== undefined || "/not-there" }
 }
 
+/** Whoever opens the application to look after schools begins with where things go wrong. */
+function atFirst(_: RouteLocationNormalized, from: RouteLocationNormalized) {
+  return from !== START_LOCATION || !desk.value || !overseer.value || "/county"
+}
+
 export const router = createRouter({
   history: createWebHistory(),
   scrollBehavior: (to, _, saved) => saved ?? (to.hash ? { el: to.hash } : { top: 0 }),
   routes: [
-    { path: "/", component: TodayPage },
+    { path: "/", component: TodayPage, beforeEnter: atFirst },
     { path: "/alerts", component: () => import("@/pages/AlertsPage.vue") },
     { path: "/figures", component: () => import("@/pages/FiguresPage.vue") },
     { path: "/figures/:measure", component: () => import("@/pages/FigurePage.vue") },
+    { path: "/county", component: () => import("@/pages/CountyPage.vue") },
+    { path: "/menu/:week?/:canteen?", component: () => import("@/pages/MenuPage.vue") },
     { path: "/services", component: () => import("@/pages/ServicesPage.vue") },
     { path: "/service/:service", component: () => import("@/pages/ServicesPage.vue") },
     { path: "/search", component: () => import("@/pages/SearchPage.vue") },

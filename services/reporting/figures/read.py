@@ -127,7 +127,7 @@ def grains(
     return before.months(), days_between(month, period.last)
 
 
-_SUMS = (
+SUMS = (
     "sum(f.entries)::bigint, sum(p.sign * f.count)::bigint, sum(p.sign * f.amount)::bigint,"
     " sum(p.sign * f.quantity)::bigint"
 )
@@ -189,9 +189,13 @@ async def read(
     *,
     where: Where,
     tree: Tree | None,
+    series: Sequence[Picked] | None = None,
 ) -> Read:
-    """The sums of figures for a unit over a period; with a tree also of the units below."""
-    series = await pick(connection, figures, where)
+    """The sums of figures for a unit over a period; with a tree also of the units below. `series`:
+    what has been picked for these figures already.
+    """
+    if series is None:
+        series = await pick(connection, figures, where)
     query, selects = Query(), []
     daily = period.days <= DAILY_MAX
     opening = query.bind(period.first if daily else period.first.replace(day=1), "date")
@@ -203,7 +207,7 @@ async def read(
         spans = grains(period, balance=balance, daily=daily)
         selects.append(
             "select p.as_, null::uuid,"
-            f" case when {bucket} >= {opening} then {bucket} end, {_SUMS}"
+            f" case when {bucket} >= {opening} then {bucket} end, {SUMS}"
             f" from ({cells(query, these, spans, own)}) f {counting(query, these, as_)}"
             " group by 1, 3"
         )
@@ -214,7 +218,7 @@ async def read(
             spans = grains(Period("", *spell), balance=False, daily=False)
             below = cells(query, these, spans, places(query, units))
             selects.append(
-                f"select p.as_, x.unit, null::date, {_SUMS}"
+                f"select p.as_, x.unit, null::date, {SUMS}"
                 f" from ({below}) f {counting(query, these, as_)} join place x on x.no = f.place"
                 " group by 1, 2"
             )

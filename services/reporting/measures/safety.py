@@ -112,6 +112,9 @@ def checks(event: SafetyCheckDone, recorded: Recorded) -> Iterable[Fact]:
     return [Fact(dims={"kind": event.kind})] if event.kind != FULL_SCHOOL else []
 
 
+measures.derived(
+    "safety.food_checks", "safety.checks", "safety.inspections", where={"kind": "food_safety"}
+)
 measures.derived("safety.inspections_passed", "safety.inspections", where={"result": "passed"})
 measures.derived("safety.inspections_failed", "safety.inspections", where={"result": "failed"})
 measures.derived("safety.inspection_points", "safety.inspections", unit="point", shows="quantity")

@@ -110,6 +110,17 @@ export interface Task {
   urgent?: string
 }
 
+/** What a bureau watches: a figure by unit, or the rows of a list counted by unit. */
+export interface Panel {
+  name: string
+  service: string
+  label: string
+  measure?: string
+  bad?: "high" | "low"
+  view: string
+  filters?: Record<string, string[]>
+}
+
 export interface Service {
   name: string
   label: string
@@ -126,6 +137,7 @@ export interface Catalogue {
   today?: Task[]
   /** What services have beside commands and lists, by its path within a service. */
   routes?: Record<string, { roles: string[]; may: boolean }>
+  board?: Panel[]
   roles: Record<string, string>
   levels: Record<string, string>
 }

@@ -1,20 +1,19 @@
-/** Figures as reporting answers them, and periods in its words. */
+/** Figures as reporting answers them, and what is said of them. */
 import type { components } from "@/api/generated/reporting"
 import { address, ask } from "@/api/http"
 import { businessDay, grouped } from "@/format"
 
 type Schemas = components["schemas"]
-export type Figures = Schemas["FiguresAnswer"]
-export type OneFigure = Schemas["OneOfSeveral"]
-export type Figure = Schemas["FigureAnswer"]
-export type Ranking = Schemas["RankingAnswer"]
+export type Dashboard = Schemas["DashboardAnswer"]
+export type OneCompared = Schemas["OneCompared"]
 export type Behind = Schemas["EventsAnswer"]
 export type Check = Schemas["CheckAnswer"]
 export type MeasureWords = Schemas["MeasureWords"]
 export type Value = number | string | null
 
 const ROOT = "/api/reporting"
-const DAY_MS = 86_400_000
+/** How many figures are answered at once. */
+export const FIGURES_MAX = 40
 
 interface Asked {
   unit: string
@@ -22,16 +21,15 @@ interface Asked {
   dims?: string
 }
 
-export async function figures(measures: string[], asked: Asked): Promise<Figures> {
-  return (await ask<Figures>(address(`${ROOT}/figures`, { ...asked, measures: measures.join(",") }))).data
+interface Board extends Asked {
+  level?: string
+  by_unit?: string
 }
 
-export async function figure(measure: string, asked: Asked): Promise<Figure> {
-  return (await ask<Figure>(address(`${ROOT}/figures/${measure}`, { ...asked }))).data
-}
-
-export async function ranking(measure: string, level: string, asked: Asked): Promise<Ranking> {
-  return (await ask<Ranking>(address(`${ROOT}/rankings/${measure}`, { ...asked, level, limit: 500 }))).data
+/** All that a page about a unit's figures shows, in one request. */
+export async function dashboard(measures: string[], asked: Board): Promise<Dashboard> {
+  const names = measures.slice(0, FIGURES_MAX).join(",")
+  return (await ask<Dashboard>(address(`${ROOT}/dashboards`, { ...asked, measures: names }))).data
 }
 
 export async function behind(measure: string, asked: Asked, cursor = ""): Promise<Behind> {
@@ -50,27 +48,29 @@ export function shownValue(value: Value | undefined, measure: MeasureWords): str
   return grouped(String(value))
 }
 
-/** The same length of time just before, for comparison. */
-export function before(period: { first: string; last: string }): string {
-  const first = new Date(`${period.first}T00:00:00Z`)
-  const last = new Date(`${period.last}T00:00:00Z`)
-  const months = wholeMonths(first, last)
-  if (months) {
-    const from = new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() - months, 1))
-    return `${iso(from)}..${iso(new Date(first.valueOf() - DAY_MS))}`
-  }
-  const length = last.valueOf() - first.valueOf() + DAY_MS
-  return `${iso(new Date(first.valueOf() - length))}..${iso(new Date(first.valueOf() - DAY_MS))}`
+export function isNought(value: Value | undefined): boolean {
+  return value === null || value === undefined || Number(value) === 0
 }
 
-function wholeMonths(first: Date, last: Date): number {
-  const next = new Date(last.valueOf() + DAY_MS)
-  if (first.getUTCDate() !== 1 || next.getUTCDate() !== 1) return 0
-  return (next.getUTCFullYear() - first.getUTCFullYear()) * 12 + next.getUTCMonth() - first.getUTCMonth()
+export interface Change {
+  way: -1 | 0 | 1
+  /** Per cent, of a share per cent points; nothing to be divided by: null. */
+  by: string | null
+  points: boolean
 }
 
-function iso(day: Date): string {
-  return day.toISOString().slice(0, 10)
+/** How a value stands to another; null where one of them is missing. */
+export function changeOf(now: Value, then: Value, measure: MeasureWords): Change | null {
+  if (now === null || then === null) return null
+  const [a, b] = [Number(now), Number(then)]
+  const way = Math.sign(a - b) as Change["way"]
+  const points = measure.unit === "share"
+  if (points) return { way, by: signed((a - b) * 100), points }
+  return { way, by: b === 0 ? null : signed(((a - b) / Math.abs(b)) * 100), points }
+}
+
+function signed(number: number): string {
+  return `${number > 0 ? "+" : ""}${number.toFixed(1)}`
 }
 
 /** The periods that are offered: the current ones, and the years that there may be figures of. */

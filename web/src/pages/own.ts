@@ -20,6 +20,10 @@ export const OWN: Record<string, Own> = {
     body: defineAsyncComponent(() => import("@/inspection/InspectionBody.vue")),
     takes: ["JudgeItems", "ConcludeInspection"],
   },
+  menu_versions: {
+    body: defineAsyncComponent(() => import("@/menu/MenuBody.vue")),
+    takes: ["ChangeMenu", "CheckMenu", "PublishMenu", "SupersedeMenu"],
+  },
 }
 
 /** Commands that are filled in on a page of their own; `{id}` is the thing's. */
