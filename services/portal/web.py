@@ -30,6 +30,7 @@ from services.portal.hardened import Hardened
 from services.portal.imports import Imports
 from services.portal.labels import Labels
 from services.portal.leaflet import told
+from services.portal.lists import Lists
 from services.portal.proxy import Gateway
 from services.portal.public import Disclosure
 from services.portal.sessions import Sessions
@@ -69,9 +70,9 @@ def application(settings: Settings) -> Starlette:
     imports = Imports(people, gateway)
     own = SigningIn(settings, callers, gateway)
     known = Shelf(gateway.addresses)
-    catalogue = partial(shelf.answer, known, own)
+    catalogue, events = partial(shelf.answer, known, own), partial(shelf.events, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
-    exports = Exports(settings, gateway, known, own)
+    exports, lists = Exports(settings, gateway, known, own), Lists(known, gateway, own)
     files = Files(settings, Ledger(sessions, blobs_at(settings.file_place)), people, own)
     api = partial(gateway.pass_on, check=named.Check(known, files, WORDS))
 
@@ -93,6 +94,9 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/imports/{command}", _edge(imports.take, "import"), methods=["POST"]),
             Route("/portal/exports/{view}.xlsx", _edge(exports.give, "export")),
             Route("/portal/catalogue", _edge(catalogue, "catalogue")),
+            Route("/portal/catalogue/events", _edge(events, "events")),
+            Route("/portal/today", _edge(lists.today, "today")),
+            Route("/portal/search", _edge(lists.search, "search")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
             Route("/public/{unit}", _edge(told(public.school), "public")),
