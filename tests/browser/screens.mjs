@@ -1,13 +1,16 @@
 // `make screenshots`: every page as people see it, at both sizes and in both languages, into
 // build/screens. Needs a running demo. HOUQIN_PICTURES=folder: also the few of the README, packed.
-import { mkdir, writeFile } from "node:fs/promises"
+import { mkdir, readdir, writeFile } from "node:fs/promises"
 import { PORTAL, SIZES, context, open, signIn } from "./browser.mjs"
 import { pages, shown } from "./pages.mjs"
 
 const folder = new URL("../../build/screens/", import.meta.url)
 const WHO = process.env.HOUQIN_WHO ?? "administrator"
 const PICTURES = process.env.HOUQIN_PICTURES
-const IN_README = ["figures-desk", "requisition-desk", "today-phone", "form-phone", "detail-phone"]
+const IN_README = ["today-desk", "figures-desk", "figure-desk", "requisition-desk", "today-phone", "requisition-phone", "repair-phone", "form-phone", "alerts-phone"]
+
+const assets = await readdir(new URL("../../build/web/assets/", import.meta.url))
+const FONT = `/assets/${assets.find((name) => /^noto-sans-sc.*\.css$/.test(name))}`
 
 await mkdir(folder, { recursive: true })
 const browser = await open()
@@ -20,9 +23,7 @@ for (const size of Object.keys(SIZES)) {
       const seen = signed_out ? stranger : page
       await seen.goto(PORTAL + path)
       await shown(seen)
-      // At a desk the web font comes after the page.
-      if (size === "desk" && !path.startsWith("/public")) await seen.waitForFunction(() => [...document.fonts].some((font) => font.status === "loaded"))
-      await seen.evaluate(() => document.fonts.ready)
+      if (!path.startsWith("/public")) await typeset(seen)
       await shoot(seen, `${name.replaceAll(" ", "-")}-${size}-${language}`)
     }
     for (const error of new Set(page.errors)) console.log(size, language, error)
@@ -31,6 +32,14 @@ for (const size of Object.keys(SIZES)) {
   }
 }
 await browser.close()
+
+/** A desk fetches the web font after the page, a phone has Chinese type of its own: a browser without
+ * a screen has none, so that its phone gets the same. */
+async function typeset(page) {
+  await page.evaluate((href) => document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href })), FONT)
+  await page.waitForFunction(() => [...document.fonts].some((font) => font.status === "loaded"))
+  await page.evaluate(() => document.fonts.ready)
+}
 
 async function shoot(page, name) {
   await page.screenshot({ path: new URL(`${name}.png`, folder).pathname })

@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs"
 import type { Plugin, Rolldown } from "vite"
 
-/** A page with a script of its own: its path's first part, and where it is written. */
-const LAZY = /path: "\/([\w-]+)[^"]*", component: \(\) => import\("@\/([\w/]+\.vue)"\)/g
+/** A page with a script of its own: its path up to what varies (`figures/`), and where it is written. */
+const LAZY = /path: "\/([\w-]+\/?)[^"]*", component: \(\) => import\("@\/([\w/]+\.vue)"\)/g
 const PLACE = "const pages = {}"
 
 export function pagesFirst(): Plugin {
