@@ -11,6 +11,7 @@ import { budget, pages, shown } from "./pages.mjs"
 
 const RUNS = Number(process.env.HOUQIN_RUNS ?? budget.runs)
 const WHO = process.env.HOUQIN_WHO ?? "administrator"
+const RESULT = process.env.HOUQIN_RESULT ?? "web.json"
 /** Lighthouse's bound: what of a task goes beyond it blocks whoever taps meanwhile. */
 const TASK_MS = 50
 const MEASURES = ["kb_gz", "lcp_ms", "settled_ms", "tbt_ms", "axe_violations"]
@@ -91,5 +92,5 @@ for (const shell of Object.keys(budget.shells)) {
   await guide.context().close()
 }
 await browser.close()
-await writeFile(new URL("../../build/web.json", import.meta.url), `${JSON.stringify({ pages: rows }, null, 1)}\n`)
+await writeFile(new URL(`../../build/${RESULT}`, import.meta.url), `${JSON.stringify({ pages: rows }, null, 1)}\n`)
 process.exitCode = rows.some((one) => one.over_budget.length) ? 1 : 0

@@ -3,11 +3,14 @@ import { readFile } from "node:fs/promises"
 
 export const budget = JSON.parse(await readFile(new URL("budget.json", import.meta.url), "utf8"))
 const ONLY = process.env.HOUQIN_ONLY?.split(",")
+const PERIOD = encodeURIComponent(process.env.HOUQIN_PERIOD ?? "2011/2012-1")
 
-/** The pages asked for (HOUQIN_ONLY: some of them), with the addresses of things that are there. */
+/** The pages asked for (HOUQIN_ONLY: some of them), with the addresses of things that are there, and
+ * with the period of the example, or HOUQIN_PERIOD. */
 export async function pages(signedIn) {
   const chosen = budget.pages.filter(({ page }) => !ONLY || ONLY.includes(page))
-  return await Promise.all(chosen.map(async (one) => ({ ...one, path: one.of ? await found(signedIn, one) : one.path })))
+  const resolved = chosen.map(async (one) => ({ ...one, path: (one.of ? await found(signedIn, one) : one.path).replace("{period}", PERIOD) }))
+  return await Promise.all(resolved)
 }
 
 /** The address of the first thing of a list, by its id or another member. */
