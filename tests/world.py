@@ -70,7 +70,10 @@ POSTS = (
     ("other-officer", "bureau_officer", OTHER_COUNTY),
     ("foreign-head", "principal", FOREIGN),
 )
-EXTRA = ("stranger", "newcomer", "temp", *(f"user-{n}" for n in range(12)))
+EXTRA = (
+    "stranger", "newcomer", "temp", "everybody-1", "everybody-2",
+    *(f"user-{n}" for n in range(12)),
+)  # fmt: skip
 """People who can sign in but hold no post until a test gives them one."""
 
 LISTS = {

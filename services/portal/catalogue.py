@@ -152,7 +152,6 @@ class Catalogue:
             "creates": operation["x-creates"], "weighty": operation["x-weighty"],
             "sheet": name in self.contracts.sheets, "roles": operation["x-roles"],
             "views": self._of(self.views, service, aggregate), "fields": fields,
-            "refusals": [self._refusal(service, slug) for slug in operation["x-refusals"]],
         }  # fmt: skip
 
     def _sheet_of(self, view: Made) -> str | None:
@@ -169,14 +168,6 @@ class Catalogue:
             if all(field in shown for field in due):
                 return name if other == view["name"] else None
         return None
-
-    def _refusal(self, service: str, slug: str) -> Made:
-        """What may be said no to, before anybody tries."""
-        reason, next_step = self.words[service].refusal(slug)
-        texts = {"reason": reason, "next_step": next_step}
-        return {"slug": slug} | {
-            name: PLACE.sub("…", word._asdict()[self.lang]) for name, word in texts.items()
-        }
 
     def _view(self, service: str, path: str, operation: Mapping[str, Any]) -> Made:
         name, row = operation["operationId"], _row(operation)

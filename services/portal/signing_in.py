@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -174,6 +175,11 @@ class SigningIn:
             raise Problem("service_away")
         return dict(msgspec.json.decode(answer.content))
 
+    async def held(self, request: Request, unit: UUID | None) -> dict[str, Any]:
+        """The posts, with the unit worked for now: the one chosen, else the highest."""
+        known = await self.posts(request, **({} if unit is None else {"unit": str(unit)}))
+        return known | {"unit": known["unit"] or next(iter(known["units"]), None)}
+
     def language(self, request: Request) -> str:
         """The language chosen before, else Chinese unless the browser asks for English first."""
         chosen = self.callers.cookies.get(request, "houqin-language")
@@ -189,12 +195,11 @@ class SigningIn:
             return _json({"signed_in": False, "language": language})
         shown = msgspec.structs.asdict(session)
         private = {"id", "id_token", "unit"}
-        unit = {} if session.unit is None else {"unit": str(session.unit)}
         try:
-            held = {"posts_known": True, **await self.posts(request, **unit)}
+            held = {"posts_known": True, **await self.held(request, session.unit)}
         except Problem:
             held = {"posts_known": False, "administrator": False, "posts": [], "units": []}
-        held["unit"] = held.get("unit") or next(iter(held["units"]), None)
+            held["unit"] = None
         known = {name: value for name, value in shown.items() if name not in private}
         return _json({"signed_in": True, "language": language, **held, **known})
 

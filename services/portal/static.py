@@ -42,6 +42,9 @@ RESERVED = frozenset({
 })  # fmt: skip
 """First parts of paths that belong to the portal itself and never to a page."""
 
+FOLDERS = frozenset({"assets", "icons"})
+"""Where there are files alone, beside those at the root."""
+
 
 class Site(StaticFiles):
     """The application's files; every address that is none of them is a page of its own."""
@@ -104,9 +107,10 @@ class Site(StaticFiles):
 
 
 def _is_page(path: str, accepted: Headers) -> bool:
-    first, last = path.partition("/")[0], path.rpartition("/")[2]
-    named = "." in last and last != "index.html"
-    return "text/html" in accepted.get("accept", "") and first not in RESERVED and not named
+    """Whether a page is meant: `/figures/assets.repairs_done` is, `/sw-old.js` is a file."""
+    first = path.partition("/")[0]
+    file = path != "index.html" and (first in FOLDERS or "." in first)
+    return "text/html" in accepted.get("accept", "") and first not in RESERVED and not file
 
 
 def _hashes(texts: Iterable[str]) -> str:

@@ -33,6 +33,7 @@ from services.portal.health import Health
 from services.portal.imports import Imports
 from services.portal.labels import Labels
 from services.portal.leaflet import told
+from services.portal.lists import Lists
 from services.portal.proxy import Gateway
 from services.portal.public import Disclosure
 from services.portal.sessions import Sessions
@@ -73,10 +74,11 @@ def application(settings: Settings) -> Starlette:
     imports = Imports(people, gateway)
     own = SigningIn(settings, callers, gateway)
     known = Shelf(gateway.addresses)
-    catalogue = partial(shelf.answer, known, own)
+    catalogue, events = partial(shelf.answer, known, own), partial(shelf.events, known, own)
     public, labels = Disclosure(settings, known, gateway), Labels(settings, known, gateway, own)
     box = Complaints(settings, known, gateway)
     exports = Exports(settings, gateway, known, own, imports.sheets)
+    lists = Lists(known, gateway, own)
     files = Files(settings, Ledger(sessions, blobs_at(settings.file_place)), people, own)
     api = partial(gateway.pass_on, check=named.Check(known, files, WORDS))
     trail, health = Trail(gateway, exports, known, own), Health(gateway, callers)
@@ -106,6 +108,9 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/audit.xlsx", _edge(trail.file, "audit_file")),
             Route("/portal/state", _edge(health.state, "state")),
             Route("/portal/runbook", _edge(health.runbook, "runbook")),
+            Route("/portal/catalogue/events", _edge(events, "events")),
+            Route("/portal/today", _edge(lists.today, "today")),
+            Route("/portal/search", _edge(lists.search, "search")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
             Route("/public/{unit}", _edge(told(public.school), "public")),

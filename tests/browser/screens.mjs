@@ -1,56 +1,54 @@
-// `make screenshots`: the main pages as people see them, into build/screens. Needs a running demo.
-import { mkdir } from "node:fs/promises"
-import { PORTAL, context, open, signIn } from "./browser.mjs"
+// `make screenshots`: every page as people see it, at both sizes and in both languages, into
+// build/screens. Needs a running demo. HOUQIN_PICTURES=folder: also the few of the README, packed.
+import { mkdir, readdir, writeFile } from "node:fs/promises"
+import { PORTAL, SIZES, context, open, signIn } from "./browser.mjs"
+import { pages, shown } from "./pages.mjs"
 
 const folder = new URL("../../build/screens/", import.meta.url)
 const WHO = process.env.HOUQIN_WHO ?? "administrator"
-const ONLY = process.env.HOUQIN_ONLY?.split(",")
-const PERIOD = process.env.HOUQIN_PERIOD ?? "2011/2012-1"
+const PICTURES = process.env.HOUQIN_PICTURES
+const IN_README = ["today-desk", "figures-desk", "figure-desk", "requisition-desk", "today-phone", "requisition-phone", "repair-phone", "form-phone", "alerts-phone"]
 
-const PAGES = {
-  today: "/",
-  services: "/services",
-  form: "/do/RaiseRequisition",
-  repair: "/do/ReportRepair",
-  list: "/list/repair_ledger",
-  assets: "/list/asset_ledger",
-  alerts: "/alerts",
-  figures: `/figures?period=${encodeURIComponent(PERIOD)}&of=assets`,
-  outbox: "/outbox",
-  search: "/search?q=%E7%BB%B4%E4%BF%AE",
-}
-
-/** The first thing of a list. */
-const THINGS = { detail: "repair_ledger", requisition: "requisition_list" }
+const assets = await readdir(new URL("../../build/web/assets/", import.meta.url))
+const FONT = `/assets/${assets.find((name) => /^noto-sans-sc.*\.css$/.test(name))}`
 
 await mkdir(folder, { recursive: true })
 const browser = await open()
-for (const size of ["desk", "phone"]) {
+for (const size of Object.keys(SIZES)) {
   for (const language of ["zh", "en"]) {
     const page = await context(browser, { size, language })
+    const stranger = await context(browser, { size, language })
     await signIn(page, WHO)
-    const shoot = async (name) => {
-      await page.waitForLoadState("networkidle").catch(() => {})
-      await page.evaluate(() => document.fonts.ready)
-      await page.screenshot({ path: new URL(`${name}-${size}-${language}.png`, folder).pathname })
+    for (const { page: name, path, signed_out } of await pages(page)) {
+      const seen = signed_out ? stranger : page
+      await seen.goto(PORTAL + path)
+      await shown(seen)
+      if (!path.startsWith("/public")) await typeset(seen)
+      await shoot(seen, `${name.replaceAll(" ", "-")}-${size}-${language}`)
     }
-    for (const [name, path] of Object.entries(PAGES)) {
-      if (ONLY && !ONLY.includes(name)) continue
-      await page.goto(PORTAL + path)
-      await page.locator("main h1").first().waitFor({ timeout: 10000 }).catch(() => {})
-      await shoot(name)
-    }
-    for (const [name, list] of Object.entries(THINGS)) {
-      if (ONLY && !ONLY.includes(name)) continue
-      await page.goto(`${PORTAL}/list/${list}`)
-      await page.locator(`main a[href*='/list/${list}/']`).first().click({ timeout: 8000 }).then(() => shoot(name)).catch((error) => console.log(`no ${name}`, String(error).slice(0, 200)))
-    }
-    if (!ONLY || ONLY.includes("figure")) {
-      await page.goto(`${PORTAL}/figures?period=${encodeURIComponent(PERIOD)}&of=assets`)
-      await page.locator("main a.tile").first().click({ timeout: 8000 }).then(() => shoot("figure")).catch((error) => console.log("no figure", String(error).slice(0, 200)))
-    }
-    if (page.errors.length) console.log(size, language, page.errors.slice(0, 5))
+    for (const error of new Set(page.errors)) console.log(size, language, error)
     await page.context().close()
+    await stranger.context().close()
   }
 }
 await browser.close()
+
+/** A desk fetches the web font after the page, a phone has Chinese type of its own: a browser without
+ * a screen has none, so that its phone gets the same. */
+async function typeset(page) {
+  await page.evaluate((href) => document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href })), FONT)
+  await page.waitForFunction(() => [...document.fonts].some((font) => font.status === "loaded"))
+  await page.evaluate(() => document.fonts.ready)
+}
+
+async function shoot(page, name) {
+  await page.screenshot({ path: new URL(`${name}.png`, folder).pathname })
+  if (PICTURES && IN_README.some((one) => name.startsWith(one))) await pack(page, name)
+}
+
+/** As WebP, which the browser itself makes: a third of the size. */
+async function pack(page, name) {
+  const devtools = await page.context().newCDPSession(page)
+  const { data } = await devtools.send("Page.captureScreenshot", { format: "webp", quality: 82 })
+  await writeFile(`${PICTURES}/${name}.webp`, Buffer.from(data, "base64"))
+}

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
+import oidc_provider_mock
 import pytest
 
 from deploy.local import web
 from shared.fields import business_day
-from tests.browser import kitchen
+from tests.browser import everybody, kitchen
+from tests.portal.place import place
 from tests.world import SCHOOL, World, unit
 
 HERE = Path(__file__).parent
@@ -25,14 +27,34 @@ pytestmark = pytest.mark.stack
 
 
 async def test_people_do_their_work_in_a_browser(world: World) -> None:
+    await built()
+    await submitted(world)
+    told = {"HOUQIN_PORTAL": world.api.urls["portal"], "HOUQIN_PURPOSE": PURPOSE}
+    told |= await everybody.settled(world) | await kitchen.equipped(world)
+    await looked_at(told, *sorted(HERE.glob("*.test.mjs")))
+
+
+async def test_people_sign_in_at_a_provider_that_is_not_ours(postgres: str, tmp_path: Path) -> None:
+    await built()
+    (tmp_path / "web").symlink_to(web.OUTPUT)
+    people = [oidc_provider_mock.User(sub="principal", claims={"name": "赵德润"})]
+    with oidc_provider_mock.run_server_in_thread(user_claims=people) as server:
+        issuer = f"http://localhost:{server.server_port}"
+        async with place(postgres, tmp_path, issuer) as portal:
+            await looked_at({"HOUQIN_PORTAL": portal.url}, HERE / "elsewhere" / "sign_in.test.mjs")
+
+
+async def built() -> None:
+    """The application and the browser are there."""
     assert await asyncio.to_thread(web.main) == 0
     if not (HERE / "node_modules").exists():
         assert await asyncio.to_thread(web.npm, HERE, "ci", "--silent") == 0
-    await submitted(world)
-    told = {"HOUQIN_PORTAL": world.api.urls["portal"], "HOUQIN_PURPOSE": PURPOSE}
-    told |= await kitchen.equipped(world)
+
+
+async def looked_at(told: dict[str, str], *journeys: Path) -> None:
+    """Runs the journeys, one after the other; what they said if one fails."""
     ran = await asyncio.create_subprocess_exec(
-        web.NODE, "--test", "--test-reporter=spec", "--test-concurrency=1", "*.test.mjs",
+        web.NODE, "--test", "--test-reporter=spec", "--test-concurrency=1", *journeys,
         cwd=HERE, env={**os.environ, **told}, stdout=PIPE, stderr=STDOUT,
     )  # fmt: skip
     said, _ = await ran.communicate()

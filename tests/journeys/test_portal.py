@@ -63,6 +63,15 @@ async def test_a_day_at_the_portal(world: World, browser: httpx.AsyncClient) -> 
     replayed = await browser.post(report["path"], json=body, headers=header | key)
     assert replayed.json()["id"] == hazard and replayed.headers["idempotent-replayed"] == "true"
 
+    today = (await browser.get("/portal/today")).json()["tasks"]
+    assert hazard in {row["id"] for row in today["hazards_open"]["items"]}
+    assert today["hazards_to_rectify"] == {"items": [], "more": False}, "it is nobody's yet"
+
+    found = (await browser.get("/portal/search", params={"q": "楼梯"})).json()
+    assert hazard in {row["id"] for row in found["found"]["hazard_register"]}
+    assert found["away"] == []
+    assert (await browser.get("/portal/search")).json()["slug"] == "filter_malformed"
+
     can = (await browser.get(hazards["can"].replace("{id}", hazard))).json()
     assert {one["command"] for one in can["items"]} == {
         name for name in hazards["commands"] if made["commands"][name]["params"] == ["id"]
@@ -76,7 +85,8 @@ async def test_a_day_at_the_portal(world: World, browser: httpx.AsyncClient) -> 
 
     past = (await browser.get(hazards["history"].replace("{id}", hazard))).json()["items"]
     assert past[0]["actor"] == "head" and past[0]["words"]["zh"] and past[0]["words"]["en"]
-    known = {field["name"] for field in made["events"][past[0]["type"]]["fields"]}
+    events = (await browser.get("/portal/catalogue/events", params={"lang": "zh"})).json()
+    known = {field["name"] for field in events[past[0]["type"]]["fields"]}
     assert set(past[0]["data"]) <= known
 
 

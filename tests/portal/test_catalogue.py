@@ -17,8 +17,9 @@ SHELF = Shelf([service.name for service in SERVICES])
 
 
 def shown(lang: str = "zh", *roles: str, administrator: bool = False) -> dict[str, Any]:
-    content, _ = SHELF.sent(lang, frozenset(roles), administrator)
-    return dict(msgspec.json.decode(gzip.decompress(content)))
+    parts = SHELF.sent(lang, frozenset(roles), administrator), SHELF.events(lang)
+    made, events = (msgspec.json.decode(gzip.decompress(content)) for content, _ in parts)
+    return {**made, "events": events}
 
 
 ZH, EN = shown(), shown("en")

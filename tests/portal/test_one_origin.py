@@ -56,7 +56,7 @@ async def raw(browser: httpx.AsyncClient, path: str, **headers: str) -> tuple[ht
 async def test_the_page_is_asked_for_again_and_allows_only_what_was_built(
     browser: httpx.AsyncClient,
 ) -> None:
-    for path in ("/", "/index.html", "/safety/hazards", "/sign-in?to=/x"):
+    for path in ("/", "/index.html", "/safety/hazards", "/figures/a.b", "/sign-in?to=/x"):
         answer, text = await raw(browser, path)
         assert answer.status_code == 200 and INLINE in text
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -124,6 +124,21 @@ async def test_what_is_asked_and_answered_is_passed_on_as_it_is(
     # Whatever somebody has sent in as a file runs nothing here.
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_long_answer_travels_packed_to_whoever_can_unpack_it(
+    browser: httpx.AsyncClient,
+) -> None:
+    await sign_in(browser)
+    long = f"/api/assets/cards?q={'%E6%A1%8C' * 500}"
+    answer = await browser.get(long, headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip" and answer.headers["etag"] == '"7"'
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.json()["query"] == long.partition("?")[2]
+    for path, coding in ((long, "identity"), ("/api/assets/cards?q=a", "gzip")):
+        plain = await browser.get(path, headers={"Accept-Encoding": coding})
+        assert "content-encoding" not in plain.headers
+        assert plain.json()["query"] == path.partition("?")[2]
 
 
 async def test_a_body_that_fills_the_memory_is_refused(browser: httpx.AsyncClient) -> None:

@@ -8,6 +8,7 @@ import { catalogue, loadCatalogue } from "./api/catalogue"
 import { Unreachable } from "./api/http"
 import { loadSession, session } from "./api/session"
 import { i18n, show } from "./i18n"
+import { whenIdle } from "./idle"
 import { finishLeaving } from "./offline/leaving"
 import { startOutbox } from "./offline/outbox"
 import { beginAnewWithOtherTabs } from "./offline/tabs"
@@ -29,10 +30,15 @@ async function begin(): Promise<void> {
   createApp(App).use(i18n).use(router).mount("#app")
   addFont()
   if (!signed_in) return
+  void learnUnits() // rows name them
+  whenIdle(() => void keepUp())
+}
+
+/** What goes on beside the page; on a slow line it would stand in the way of what the page asks. */
+async function keepUp(): Promise<void> {
   await startOutbox()
   watchAlerts()
   if (catalogue.value?.commands.ConcludeInspection?.may) setTimeout(() => void keepForLater(), KEEP_MS)
-  await learnUnits().catch(tolerate)
 }
 
 /** At a desk, where the system's own Chinese type is often poor, and not before the page is there;

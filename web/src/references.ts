@@ -50,6 +50,11 @@ export function titleOf(view: View, row: Row): string {
   return texts.filter(Boolean).join(" · ") || row.id.slice(0, 8)
 }
 
+/** The row of a thing's detail, or the first of several. */
+export function firstRow(view: View, data: unknown): Row | undefined {
+  return view.many ? (data as Page).items[0] : (data as Row)
+}
+
 function shortOf(view: View, row: Row): string | undefined {
   const column = NAMES.find((name) => view.title.includes(name) && row[name])
   return column && String(row[column])
@@ -77,6 +82,9 @@ async function look(id: string, to: Reference): Promise<void> {
   const view = viewOf(to)
   if (!view || to.value === "key" || asked.has(id)) return
   asked.add(id)
+  // Units are learnt together: a list may name a hundred of them.
+  if (to.to === "unit") await learnUnits()
+  if (named.has(id)) return
   const stored = await storedRow(view, id)
   if (stored) named.set(id, shortOf(view, stored) ?? titleOf(view, stored))
   await rowOf(to, id)
@@ -87,8 +95,7 @@ export async function rowOf(to: Reference, id: string): Promise<Row | null> {
   const view = viewOf(to)
   if (!view) return null
   try {
-    const { data } = await ask<Row | { items: Row[] }>(address(view.detail, {}, id))
-    const row = "items" in data && Array.isArray(data.items) ? data.items[0] : (data as Row)
+    const row = firstRow(view, (await ask<unknown>(address(view.detail, {}, id))).data)
     if (row) await remember(view.name, [choiceOf(view, id, row)])
     return row ?? null
   } catch (error) {
@@ -188,8 +195,18 @@ async function remembered(view: string, text: string): Promise<Choice[]> {
     .map((row) => ({ value: row.id, label: row.text, row: row.row as Row }))
 }
 
+let units: Promise<void> | undefined
+
 /** The names of the units that this person works for, and of those below, in one request. */
-export async function learnUnits(): Promise<void> {
+export function learnUnits(): Promise<void> {
+  units ??= fetchUnits().catch((error: unknown) => {
+    units = undefined
+    if (!(error instanceof Refusal || error instanceof Unreachable)) throw error
+  })
+  return units
+}
+
+async function fetchUnits(): Promise<void> {
   for (const unit of session.value.units) named.set(unit.id, unit.name)
   const to = unitReference()
   const view = to && viewOf(to)

@@ -1,5 +1,6 @@
 /** What the platform can do, as the portal tells it: forms, lists and words are drawn from it. */
 import { shallowRef } from "vue"
+import { whenIdle } from "@/idle"
 import { keep, kept } from "@/offline/store"
 import { type Language, Unreachable, early } from "./http"
 
@@ -132,7 +133,6 @@ export interface Catalogue {
   services: Service[]
   commands: Record<string, Command>
   views: Record<string, View>
-  events: Record<string, { service: string; aggregate: string; label: string; fields: Field[] }>
   measures: Measure[]
   today?: Task[]
   /** What services have beside commands and lists, by its path within a service. */
@@ -155,26 +155,37 @@ function inOneLanguage(found: Catalogue): Catalogue {
   return { ...found, views: Object.fromEntries(views) }
 }
 
-/** Shows what is kept from last time at once, and takes over what is new; works without network. */
+interface Kept {
+  tag: string | null
+  catalogue: Catalogue
+}
+
+/** Takes what is kept from last time or what the portal answers, whichever is there first; then what
+ * is new. Works without network. */
 export async function loadCatalogue(language: Language): Promise<void> {
   const name = `catalogue:${language}`
-  const before = await kept<Catalogue>(name)
-  if (before) catalogue.value = before
-  const fresh = fetchFresh(language).then((found) => {
-    catalogue.value = found
-    // Nobody waits for it: only the next visit, and the next time without network, has use for it.
-    void keep(name, found).catch(() => {})
+  let old: Kept | undefined
+  const before = kept<Kept>(name).then((found) => {
+    if (!found) throw new Unreachable(name)
+    old = found
+    if (catalogue.value?.lang !== language) catalogue.value = found.catalogue
   })
-  if (before) fresh.catch(() => {})
-  else await fresh
+  const fresh = asked(language).then(async (answer) => {
+    const tag = answer.headers.get("etag")
+    if (old && old.tag === tag) return
+    const found = inOneLanguage((await answer.json()) as Catalogue)
+    catalogue.value = found
+    // Only the next visit, and the next time without network, has use for it.
+    whenIdle(() => void keep(name, { tag, catalogue: found }).catch(() => {}))
+  })
+  await Promise.any([fresh, before]).catch(() => fresh)
 }
 
 /** The browser itself keeps it with its tag, and is told if nothing has changed. */
-async function fetchFresh(language: Language): Promise<Catalogue> {
+async function asked(language: Language): Promise<Response> {
   const begun = await early("/portal/catalogue")
-  const found = begun?.ok ? ((await begun.json()) as Catalogue) : null
-  if (found?.lang === language) return inOneLanguage(found)
+  if (begun?.ok && begun.headers.get("content-language") === language) return begun
   const answer = await fetch(`/portal/catalogue?lang=${language}`)
   if (!answer.ok) throw new Unreachable(`catalogue: ${answer.status}`)
-  return inOneLanguage((await answer.json()) as Catalogue)
+  return answer
 }

@@ -9,7 +9,8 @@ export function useWords() {
 
   function text(column: Field, value: unknown): string {
     const to = column.ref ?? column.item?.ref
-    const names = (id: string): string | undefined => nameOf(id, to)
+    // An id says nothing to anybody: until the name is there, that there is one.
+    const names = (id: string): string | undefined => nameOf(id, to) ?? (to?.view && to.value === "id" ? "…" : undefined)
     const files = (count: number): string => (count ? t("files.has", count) : "")
     return shown(column, value, { yes: t("yes"), no: t("no"), names, files })
   }

@@ -1,0 +1,88 @@
+// What a day at work brings: an alert that arrives by itself and is answered where it stands, labels
+// to stick on things, a page on paper. Run by test_browser.py.
+import assert from "node:assert/strict"
+import { after, before, test } from "node:test"
+import { PORTAL, context, open, signIn, violations } from "./browser.mjs"
+
+const [HEAD] = process.env.HOUQIN_EVERYBODY.split(",")
+/** A damage that somebody else has reported and nobody assessed yet. */
+const { id: DAMAGE, item: ITEM } = JSON.parse(process.env.HOUQIN_DAMAGE)
+const organisation = process.env.HOUQIN_EVERYBODY_UNIT
+const STAMP = Date.now()
+
+let browser
+before(async () => {
+  browser = await open()
+})
+after(async () => await browser.close())
+
+async function as(person, options, act) {
+  const page = await context(browser, options)
+  try {
+    await signIn(page, person)
+    const made = await act(page)
+    assert.deepEqual(page.errors, [])
+    return made
+  } finally {
+    await page.context().close()
+  }
+}
+
+/** A record entered from elsewhere meanwhile. */
+async function entered(page, path, body) {
+  return await page.evaluate(async ({ path, body }) => {
+    const { csrf } = await (await fetch("/session")).json()
+    const headers = { "Houqin-Csrf": csrf, "Idempotency-Key": crypto.randomUUID(), "Content-Type": "application/json" }
+    const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) })
+    const said = await answer.json()
+    if (!answer.ok) throw new Error(JSON.stringify(said))
+    return said.id
+  }, { path, body })
+}
+
+test("an alert arrives without a reload, and is acknowledged, explained and resolved in its place", async () => {
+  await as(HEAD, { size: "phone" }, async (page) => {
+    await page.getByRole("link", { name: "告警" }).click()
+    await page.locator("main .tag.good").first().waitFor() // it listens
+    await entered(page, `/api/assets/damages/${DAMAGE}/assess`, { cause: "wilful", replacement_cost_cny: "900" })
+    const alert = page.locator("article", { hasText: ITEM })
+    await alert.waitFor({ timeout: 20000 })
+    for (const [command, field, status] of [["确认收到告警", "note", "已确认"], ["说明情况", "explanation", "已说明"]]) {
+      await alert.getByRole("button", { name: command, exact: true }).first().click()
+      await alert.locator(`#f-${field}`).fill("班主任已了解情况")
+      await alert.locator("form button.main").click()
+      await alert.locator(".tag", { hasText: status }).waitFor()
+    }
+    assert.deepEqual(await violations(page), [])
+    await alert.getByRole("button", { name: "办结告警", exact: true }).click()
+    await alert.locator("#f-resolution").fill("已照价赔偿")
+    await alert.locator("form button.main").click()
+    await alert.waitFor({ state: "detached" })
+  })
+})
+
+test("labels are printed for what was ticked, and a thing on paper has nothing to press", async () => {
+  await as(HEAD, {}, async (page) => {
+    const card = { organisation, tag: `L-${STAMP}`, name: "课桌", category: "A02010105", measure_unit: "张", value_cny: "320", acquired_on: "2025-09-01", source: "purchase" }
+    await entered(page, "/api/assets/cards", card)
+    await page.goto(`${PORTAL}/list/asset_ledger?q=L-${STAMP}`)
+    await page.getByRole("button", { name: "二维码标签" }).click()
+    const sheet = page.context().waitForEvent("page")
+    await page.getByRole("link", { name: "打印 1 张标签" }).click()
+    const labels = await sheet
+    await labels.getByText(`L-${STAMP}`).waitFor()
+    assert.equal(await labels.locator("svg").count(), 1)
+    assert.deepEqual(await violations(labels), [])
+    await labels.close()
+
+    await page.getByRole("link", { name: `L-${STAMP}` }).click()
+    await page.getByRole("heading", { name: "办理经过" }).waitFor()
+    await page.emulateMedia({ media: "print" })
+    assert.equal(await page.getByText("课桌").first().isVisible(), true)
+    for (const gone of ["nav", "header.top", "main .unprinted"]) {
+      for (const one of await page.locator(gone).all()) assert.equal(await one.isVisible(), false, gone)
+    }
+    const paper = await page.pdf({ format: "A4" })
+    assert.equal(paper.subarray(0, 5).toString(), "%PDF-")
+  })
+})
