@@ -32,6 +32,7 @@ from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.kernel import Service
+from shared.leading import ended
 from shared.personal import is_personal
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics
@@ -73,9 +74,7 @@ async def running(
             try:
                 yield rt
             finally:
-                for task in rt.background:
-                    task.cancel()
-                await asyncio.gather(*rt.background, return_exceptions=True)
+                await ended(rt.background)
 
 
 _SERVER = """

@@ -30,6 +30,7 @@ from aiokafka.errors import KafkaError
 from shared.config import Settings
 from shared.effect import FORGOTTEN, Batch, Effect, Handler, Mark
 from shared.envelope import Delivered, Position, partition_of
+from shared.leading import ended
 from shared.observe import log
 
 REBALANCE_S = 60.0
@@ -160,10 +161,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await kafka.start()
             await self._pump(kafka)
         finally:
-            self._taken, running = {}, [task for task in (watching, self._pending) if task]
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            self._taken = {}
+            await ended([task for task in (watching, self._pending) if task])
             with contextlib.suppress(KafkaError, TimeoutError, OSError):
                 await asyncio.wait_for(kafka.stop(), 10)
             self.effect.marks, self._pending, self._seen = {}, None, None

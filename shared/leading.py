@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncpg
 
@@ -47,8 +48,7 @@ class Leader:
     async def stop(self) -> None:
         """Ends at once: what was left half done, the next leader does again."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await ended([self._task])
 
     async def _run(self) -> None:
         """Leads whenever nobody else does. The lock is asked for by polling (a session that waits
@@ -65,3 +65,14 @@ class Leader:
             finally:
                 self.leading = False
             await asyncio.sleep(self.retry_s)
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]], again_s: float = 3) -> None:
+    """Ends tasks, and returns when they have. They are cancelled again and again: what a driver
+    does to tidy up may swallow it once, and what goes on after errors would go on for good.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=again_s)
+    await asyncio.gather(*tasks, return_exceptions=True)

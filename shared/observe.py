@@ -27,9 +27,7 @@ log: Any = structlog.get_logger()
 _LABELS = ["service", "operation"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-COMMANDS = Counter(
-    "houqin_requests_total", "Requests by operation and outcome", [*_LABELS, "outcome"]
-)
+COMMANDS = Counter("houqin_requests_total", "Requests and their outcomes", [*_LABELS, "outcome"])
 SECONDS = Histogram("houqin_request_seconds", "Time to answer", _LABELS, buckets=_BUCKETS)
 APPENDS = Histogram("houqin_append_seconds", "Time of one append", ["service"], buckets=_BUCKETS)
 

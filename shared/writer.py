@@ -24,6 +24,7 @@ from shared.directory import Directory, own_places
 from shared.envelope import Position
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
+from shared.leading import ended
 from shared.personal import is_personal
 from shared.store import Connection, Move, NewKey, Stream
 from shared.timers import due_parts
@@ -74,9 +75,7 @@ class Writer:
         """Answers what is waiting or being written, then ends."""
         while open_ := self._queue.open():
             await asyncio.wait(open_)
-        for lane in self._lanes:
-            lane.cancel()
-        await asyncio.gather(*self._lanes, return_exceptions=True)
+        await ended(self._lanes)
 
     async def ask(self, request: Request, key: Key | None = None, order: object = None) -> Answer:
         """Decides and writes a request; raises what refuses it. Requests asked with the same
@@ -336,9 +335,8 @@ class Writer:
             for view in self.aggregates[name].views
         ]
         parts = [part for listed in lists for part in views.parts(*listed, known.rows)]
-        parts += views.marks(lists)
         parts += due_parts(self.aggregates, by_aggregate, self.settings.late_entry_grace_s)
-        parts += own_places(events)
+        parts += [*views.marks(lists), *own_places(events)]
         if not events and not keys:
             return {}
         with observe.APPENDS.labels(self.service.name).time():

@@ -24,6 +24,7 @@ from services.reporting.figures.keep import (
 )  # fmt: skip
 from services.reporting.figures.tree import Tree
 from shared import observe
+from shared.leading import ended
 from shared.store import Connection
 
 BEGINNING, END = date(1900, 1, 1), date(2900, 1, 1)
@@ -115,8 +116,7 @@ class Roller:
     async def stop(self) -> None:
         """Ends; a move under way is rolled back and made by the next one who looks."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended([self._task])
 
     async def _run(self) -> None:
         while True:
