@@ -99,32 +99,29 @@ def year_of(schools: list[UUID], first: date) -> Iterator[Delivered]:
         day = first + timedelta(days=n)
         if day.weekday() >= WEEKEND:
             continue
-        at = {"at": datetime.combine(day, time(4), UTC)}
+        at = datetime.combine(day, time(4), UTC)
         for school in schools:
             if chance.random() < 0.9:
-                yield came("safety", "SafetyCheckDone", school, kind="food_safety", **at)
+                yield came("safety", "SafetyCheckDone", school, kind="food_safety", at=at)
             yield repair(
                 school, chance.choice(["lamp", "valve", "door", "drain"]),
-                finish_minutes=chance.randrange(30, 3000), **at,
+                finish_minutes=chance.randrange(30, 3000), at=at,
             )  # fmt: skip
             if day.weekday() == 0:
                 yield from weekly(school, day, chance, at)
 
 
-def weekly(
-    school: UUID, day: date, chance: random.Random, at: dict[str, Any]
-) -> Iterator[Delivered]:
+def weekly(school: UUID, day: date, chance: random.Random, at: datetime) -> Iterator[Delivered]:
     category = chance.choice(["fire", "gas", "food"])
-    found = {"category": category, **at}
-    yield came("safety", "HazardFound", school, **found)
+    yield came("safety", "HazardFound", school, at=at, category=category)
     if chance.random() < 0.8:
         yield came(
-            "safety", "HazardClosed", school, **found, on_time=chance.random() < 0.7,
-            found_at=at["at"].isoformat(), rectified_in_minutes=chance.randrange(60, 5000),
+            "safety", "HazardClosed", school, at=at, category=category, on_time=chance.random() < 0.7,
+            found_at=at.isoformat(), rectified_in_minutes=chance.randrange(60, 5000),
         )  # fmt: skip
     yield came(
         "nutrition", "MenuPublished", school, canteen="", version=1, late=chance.random() < 0.2,
-        published_on=str(day), **at,
+        published_on=str(day), at=at,
     )  # fmt: skip
 
 

@@ -18,10 +18,16 @@ const asked = new Map<Language, Promise<void>>()
 
 /** The words of a type of event, as soon as they are there. */
 export function useEventWords(): (type: string) => EventWords | undefined {
+  const every = useAllEventWords()
+  return (type) => every()[type]
+}
+
+/** The words of every type of event; none before they are there. */
+export function useAllEventWords(): () => Known {
   const { locale } = useI18n()
   const language = (): Language => locale.value as Language
   watch(language, (one) => void learn(one), { immediate: true })
-  return (type) => known.get(language())?.[type]
+  return () => known.get(language()) ?? {}
 }
 
 function learn(language: Language): Promise<void> {

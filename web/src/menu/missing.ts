@@ -12,14 +12,14 @@ export interface Demand {
 }
 
 interface Rules {
-  items: { slug: string; values: { demands?: Demand[] } }[]
+  items: { slug: string; now: { values: { demands?: Demand[] } } | null }[]
 }
 
 /** What the unit's meals must offer; nothing where it cannot be asked. */
 export async function demandsOf(unit: string): Promise<Demand[]> {
   try {
-    const { data } = await ask<Rules>(address("/api/nutrition/rules-in-force", { unit }))
-    return data.items.find((rule) => rule.slug === RULE)?.values.demands ?? []
+    const { data } = await ask<Rules>(address("/api/nutrition/rulebook", { unit, slug: RULE }))
+    return data.items.find((rule) => rule.slug === RULE)?.now?.values.demands ?? []
   } catch (error) {
     if (error instanceof Refusal || error instanceof Unreachable) return []
     throw error
