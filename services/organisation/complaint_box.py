@@ -39,12 +39,12 @@ SHOWN = ("topic", "kind", "status", "filed_on", "due_on", "answered_on", "answer
 class Filed(msgspec.Struct):
     """What is filed beside the complaint itself: where, and under which receipt."""
 
-    unit: str
-    receipt: str
+    unit: str = ""
+    receipt: str = ""
 
 
 class Followed(msgspec.Struct):
-    receipt: str
+    receipt: str = ""
 
 
 class Box:
@@ -64,7 +64,7 @@ class Box:
         school, id_ = school_of(self.rt, filed.unit), complaints.id_of(_receipt(filed.receipt))
         body = msgspec.json.decode(content) | {"organisation": school.id, "id": id_}
         for name in Filed.__struct_fields__:
-            del body[name]
+            body.pop(name, None)
         decision = complaints.decisions[FileComplaint]
         try:
             command = parse(decision, msgspec.json.encode(body))
