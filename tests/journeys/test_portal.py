@@ -63,6 +63,7 @@ async def test_a_day_at_the_portal(world: World, browser: httpx.AsyncClient) -> 
     replayed = await browser.post(report["path"], json=body, headers=header | key)
     assert replayed.json()["id"] == hazard and replayed.headers["idempotent-replayed"] == "true"
 
+    assert (await switch(SCHOOL)).json()["unit"]["name"] == "测试第一小学"
     today = (await browser.get("/portal/today")).json()["tasks"]
     assert hazard in {row["id"] for row in today["hazards_open"]["items"]}
     assert today["hazards_to_rectify"] == {"items": [], "more": False}, "it is nobody's yet"
