@@ -51,8 +51,8 @@ test("who holds what, and what each role may do", async () => {
     const row = page.locator("tr", { has: page.getByRole("rowheader", { name: "填写请购单" }) })
     assert.ok((await row.locator(".dot").count()) > 1)
     await page.getByLabel("岗位", { exact: true }).selectOption("cook")
-    await page.getByRole("heading", { name: "安全" }).waitFor()
-    assert.equal(await page.getByText("填写请购单").count(), 0)
+    await page.getByRole("heading", { name: "安全", exact: true }).waitFor()
+    assert.equal(await page.getByText("编制年度预算").count(), 0)
   })
 })
 

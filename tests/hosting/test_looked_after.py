@@ -46,14 +46,14 @@ class Office:
     pool: Pool
     events: list[dict[str, Any]]
 
-    async def read(self, person: str, path: str, status: int = 200, **query: Any) -> Any:
-        return await self._ask("GET", person, path, status, query)
+    async def read(self, who: str, path: str, status: int = 200, **query: Any) -> Any:
+        return await self._ask("GET", who, path, status, query)
 
-    async def send(self, person: str, path: str, status: int = 200, **query: Any) -> Any:
-        return await self._ask("POST", person, path, status, query)
+    async def send(self, who: str, path: str, status: int = 200, **query: Any) -> Any:
+        return await self._ask("POST", who, path, status, query)
 
-    async def _ask(self, method: str, person: str, path: str, status: int, query: Any) -> Any:
-        headers = {"Authorization": f"Bearer {signed(KEY, sub=person)}"} if person else {}
+    async def _ask(self, method: str, who: str, path: str, status: int, query: Any) -> Any:
+        headers = {"Authorization": f"Bearer {signed(KEY, sub=who)}"} if who else {}
         answer = await self.client.request(method, f"/safety/{path}", params=query, headers=headers)
         assert answer.status_code == status, answer.text
         return answer.json()
@@ -155,8 +155,8 @@ async def test_the_trail_is_searched(pool: Pool, config: Settings) -> None:
         for name, (query, wanted) in asked.items():
             assert ids((await office.pages(**query))[0]) == wanted, name
         for query in ({"cursor": "1.2"}, {"cursor": "1.-1.2"}):
-            assert (await office.read("auditor", "audit", 422, **query))["slug"] == "cursor_broken"
-        assert (await office.read("auditor", "audit", 422, unit="x"))["slug"] == "filter_malformed"
+            assert (await office.read("auditor", "audit", 400, **query))["slug"] == "cursor_broken"
+        assert (await office.read("auditor", "audit", 400, unit="x"))["slug"] == "filter_malformed"
         assert (await office.read("principal", "audit", 403))["slug"] == "no_post"
         await office.read("", "audit", 401)
 
@@ -224,9 +224,10 @@ async def test_a_service_says_how_it_is(pool: Pool, config: Settings) -> None:
         await tell(pool, "b 2", worker(), seconds_ago=60)
         assert (await lights(office))["leaders"] == "good", "a worker that is silent does not count"
         await pool.execute("insert into backed_up values (now() - interval '3 days', 5)")
-        assert (await lights(office))["backup"] == "good", "younger than the database's first day"
-        await pool.execute("update migration set applied_at = now() - interval '9 days'")
         assert (await lights(office))["backup"] == "slow"
+        await pool.execute("insert into backed_up values (now(), 5)")
+        now = await office.read("chief", "state")
+        assert (now["light"], now["backup"]["bytes"]) == ("good", 5)
         assert (await office.read("principal", "state", 403))["slug"] == "no_post"
         await office.read("", "state", 401)
 

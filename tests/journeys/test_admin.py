@@ -16,9 +16,9 @@ from tests.world import COUNTY, SIBLING, World, unit, until
 pytestmark = pytest.mark.stack
 
 
-async def asked(world: World, person: str, path: str, **query: Any) -> httpx.Response:
+async def asked(world: World, who: str, path: str, **query: Any) -> httpx.Response:
     """The portal's answer to somebody's own token."""
-    headers = {"Authorization": f"Bearer {await world.api.token(person)}"}
+    headers = {"Authorization": f"Bearer {await world.api.token(who)}"}
     return await world.api.client.get(
         f"{world.api.urls['portal']}{path}", params=query, headers=headers
     )

@@ -53,7 +53,7 @@ export const router = createRouter({
     { path: "/admin/roles", component: () => import("@/admin/RolesPage.vue") },
     { path: "/admin/delegations", component: () => import("@/admin/DelegationsPage.vue") },
     { path: "/admin/rules", component: () => import("@/admin/RulesPage.vue") },
-    { path: "/admin/rules/:service/:slug", component: () => import("@/admin/RulePage.vue") },
+    { path: "/admin/rules/:service/:of/:rule", component: () => import("@/admin/RulePage.vue") },
     { path: "/admin/audit", component: () => import("@/admin/AuditPage.vue") },
     { path: "/admin/health", component: () => import("@/admin/HealthPage.vue") },
     { path: "/:anything(.*)*", component: NotThere },

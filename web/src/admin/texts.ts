@@ -17,7 +17,7 @@ export function useTexts() {
     const steps = [["day", 86_400], ["hour", 3600], ["minute", 60]] as const
     const [unit, size] = steps.find(([, one]) => seconds >= one) ?? (["second", 1] as const)
     const value = seconds / size
-    const words = new Intl.NumberFormat(locale.value, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: value < 10 ? 1 : 0 })
+    const words = new Intl.NumberFormat(locale.value, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: value < 10 ? 1 : 0 })
     return words.format(value)
   }
 
