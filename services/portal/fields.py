@@ -49,7 +49,21 @@ class Fields:
     def columns(self, name: str, wanted: Sequence[str]) -> list[Made]:
         """These fields of a schema, in this order."""
         known = {field["name"]: field for field in self.of(name)}
-        return [known[column] for column in wanted if column in known]
+        return [self._worded(known[column]) for column in wanted if column in known]
+
+    def _worded(self, field: Made) -> Made:
+        """With words for its codes, where the service has some for this field: allergens."""
+        prefix, texts = f"{field['name']}.", self.words.sections["values"]
+        codes = [name.removeprefix(prefix) for name in texts if name.startswith(prefix)]
+        options = [
+            {"value": code, "label": self.words.word("values", prefix + code)._asdict()[self.lang]}
+            for code in codes
+        ]
+        of = field.get("item", field)
+        if not options or of["kind"] != "text":
+            return field
+        worded = of | {"options": options}
+        return worded if of is field else field | {"item": worded}
 
     def _properties(
         self, schema: Schema, depth: int, leaving_out: Sequence[str] = ()

@@ -126,3 +126,9 @@ def test_what_somebody_may_follows_from_posts() -> None:
     }
     assert len(tags) == 3
     assert SHELF.sent("zh", frozenset(("cook",)), False)[1] in tags
+
+
+def test_codes_that_have_words_are_shown_by_them() -> None:
+    column = next(one for one in EN["views"]["menu_board"]["columns"] if one["name"] == "allergens")
+    assert {"value": "milk", "label": "Milk"} in column["item"]["options"]
+    assert column["item"]["kind"] == "text"

@@ -49,7 +49,10 @@ function limitOf(units: OfUnit[], bad: Watched["bad"]): number | null {
 }
 
 export function standsOut({ bad, limit }: Watched, value: Value): boolean {
-  if (limit === null || value === null) return false
+  if (value === null) return false
+  // Where there should be something, nothing at all is wrong, however many share it.
+  if (bad === "low" && Number(value) === 0) return true
+  if (limit === null) return false
   return bad === "high" ? Number(value) >= limit && Number(value) > 0 : Number(value) <= limit
 }
 
