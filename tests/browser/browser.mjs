@@ -9,12 +9,12 @@ export const SIZES = { desk: { width: 1360, height: 860 }, phone: { width: 390, 
 
 /** Of the package's switches only what a machine without a screen and without root needs: the
  * browser is one process per page, with its own walls between origins, as people have it. */
-export async function open(more = []) {
-  return await playwright.launch(await how(more))
+export async function open() {
+  return await playwright.launch(await how())
 }
 
-async function how(more = []) {
-  const args = ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none", "--headless=shell", ...more]
+async function how() {
+  const args = ["--no-sandbox", "--disable-gpu", "--font-render-hinting=none", "--headless=shell"]
   return { executablePath: await chromium.executablePath(), args, headless: true }
 }
 
