@@ -51,6 +51,7 @@ def test_each_slug_is_an_answer(slug: str) -> None:
     values: dict[str, Any] = {
         "unit": "某校", "roles": "校长 Principal", "version": 3, "rule": "r",
         "day": date(2026, 9, 1), "count_max": 1000, "allowed": "a, b", "why": "?", "command": "X",
+        "bytes": 1, "kilobytes_max": 1, "megabytes_max": 1, "megapixels_max": 1,
     }  # fmt: skip
     answer = response(Problem(slug, field="f", **values), WORDS, "/where")
     body = msgspec.json.decode(answer.body)
