@@ -1,5 +1,6 @@
 """`make test`: everything that must hold, stage by stage, with the seconds of each. The stack waits
-for itself half of its time, so the rules are run beside it; what they say is shown when they end.
+for itself half of its time, so rules and browser are run beside it; what they say is shown when they
+end.
 
 python -m deploy.local.check            all stages
 python -m deploy.local.check types      one stage (or several) by name
@@ -24,13 +25,16 @@ STAGES: dict[str, list[str]] = {
     "walls": ["lint-imports", "--no-cache"],
     "contracts": ["python", "-m", "contracts", "--check"],
     "rules": ["python", "-m", "pytest", "tests", "-m", "not stack"],
-    "stack": ["python", "-m", "pytest", "tests", "-m", "stack"],
+    "browser": ["python", "-m", "pytest", "tests/browser"],
+    "stack": ["python", "-m", "pytest", "tests", "-m", "stack", "--ignore", "tests/browser"],
 }
-"""Name -> command; `rules` needs nothing started, `stack` starts a Postgres and a broker."""
+"""Name -> command; `rules` needs nothing started, `browser` and `stack` start a Postgres and a
+broker each.
+"""
 
 
-BESIDE = {"stack": "rules"}
-"""What is run beside what, where both are asked for."""
+BESIDE = {"stack": ("rules", "browser")}
+"""What is run beside what, one after the other, where all are asked for."""
 
 
 def run(name: str, *, shown: bool = True) -> tuple[int, float]:
@@ -53,16 +57,15 @@ def run(name: str, *, shown: bool = True) -> tuple[int, float]:
 
 def run_all(names: Sequence[str]) -> Iterator[tuple[str, tuple[int, float]]]:
     """Each stage by its name, as it ends."""
-    beside = {first: second for first, second in BESIDE.items() if {first, second} <= {*names}}
+    beside = {name: others for name, others in BESIDE.items() if {name, *others} <= {*names}}
     for name in names:
-        if name in beside.values():
+        if any(name in others for others in beside.values()):
             continue
         with ThreadPoolExecutor(1) as pool:
-            second = beside.get(name)
-            other = pool.submit(run, second, shown=False) if second else None
+            others = beside.get(name, ())
+            running = [pool.submit(run, other, shown=False) for other in others]
             yield name, run(name)
-            if second and other:
-                yield second, other.result()
+            yield from zip(others, (one.result() for one in running), strict=True)
 
 
 def main(names: list[str]) -> int:

@@ -128,7 +128,6 @@ test("from a county's figure to the paper in three clicks, each page in one requ
   await as("county-officer", {}, "/", async (page) => {
     await page.getByRole("heading", { name: "资兴市一览" }).waitFor()
     await page.locator(".panel").first().waitFor()
-    await page.waitForLoadState("networkidle")
     assert.deepEqual(await violations(page), [])
     const asked = []
     page.on("request", (request) => request.url().includes("/api/reporting/") && asked.push(new URL(request.url()).pathname))

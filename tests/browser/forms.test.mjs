@@ -28,6 +28,8 @@ const OWN = {
   PublishRule: { slug: "organisation.visits", since: day(30), values: '{"visits_per_month": 2, "months_off": [7, 8]}' },
   WithdrawRule: { slug: "organisation.visits", since: day(30) },
   RequestErasure: { subject: "nobody" },
+  AppointStaff: { person: "somebody" },
+  AdoptMap: { geojson: map(CODE) },
   AdoptBudget: { "lines.0.amount_cny": "5000" },
   AssignArea: { organisation: "Hilltop Township", schools: "Hilltop School" },
   SendTransfer: { to_unit: "Hilltop Township", cards: "Trial" },
@@ -40,6 +42,13 @@ const OWN = {
   ReviseDish: { kind: "staple" },
   DraftMenu: { week: MONDAY, "days.0.day": MONDAY },
   ChangeMenu: { "days.0.day": MONDAY },
+}
+
+/** A map on which one unit is a square. */
+function map(code) {
+  const ring = [[113, 25], [114, 25], [114, 26], [113, 26], [113, 25]]
+  const shape = { type: "Feature", properties: { code }, geometry: { type: "Polygon", coordinates: [ring] } }
+  return JSON.stringify({ type: "FeatureCollection", features: [shape] })
 }
 
 let browser, refusals

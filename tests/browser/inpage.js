@@ -88,13 +88,15 @@ const inpage = {
   },
 
   async pick(control, value) {
-    const { fetches } = this
     control.click()
     const sheet = await this.until(() => document.querySelector("dialog[open]"), "the picker opens")
+    const { fetches } = this
+    this.type(sheet.querySelector("input[type=search]"), value ?? "")
     const offered = () => [...sheet.querySelectorAll("li .choice:not(.soft)")]
     const none = () => sheet.querySelector("[role=status]")?.textContent.trim() === this.none
-    await this.until(() => this.fetches > fetches && (offered().length || none()), "the picker has looked")
-    const found = offered().find((one) => value === null || one.textContent.includes(value))
+    const fits = () => offered().find((one) => value === null || one.textContent.includes(value))
+    await this.until(() => this.fetches > fetches && (fits() || none()), "the picker has looked").catch(() => null)
+    const found = fits()
     found?.click()
     sheet.close()
     return found ? undefined : "nothing to pick"

@@ -52,7 +52,7 @@ export function titleOf(view: View, row: Row): string {
 
 /** The row of a thing's detail, or the first of several. */
 export function firstRow(view: View, data: unknown): Row | undefined {
-  return view.many ? (data as Page).items[0] : (data as Row)
+  return view.many ? (data as Partial<Page>).items?.[0] : (data as Row)
 }
 
 function shortOf(view: View, row: Row): string | undefined {
