@@ -1,6 +1,5 @@
 """`make test`: everything that must hold, stage by stage, with the seconds of each. The stack waits
-for itself half of its time, so rules and browser are run beside it; what they say is shown when they
-end.
+for itself half of its time: rules and browser are run beside it, and shown when they end.
 
 python -m deploy.local.check            all stages
 python -m deploy.local.check types      one stage (or several) by name

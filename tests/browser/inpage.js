@@ -88,14 +88,19 @@ const inpage = {
   },
 
   async pick(control, value) {
+    let { fetches } = this
     control.click()
     const sheet = await this.until(() => document.querySelector("dialog[open]"), "the picker opens")
-    const { fetches } = this
-    this.type(sheet.querySelector("input[type=search]"), value ?? "")
     const offered = () => [...sheet.querySelectorAll("li .choice:not(.soft)")]
     const none = () => sheet.querySelector("[role=status]")?.textContent.trim() === this.none
+    const looked = () => this.fetches > fetches && (offered().length || none())
+    await this.until(looked, "the picker has looked")
     const fits = () => offered().find((one) => value === null || one.textContent.includes(value))
-    await this.until(() => this.fetches > fetches && (fits() || none()), "the picker has looked").catch(() => null)
+    if (!fits() && value !== null) {
+      fetches = this.fetches
+      this.type(sheet.querySelector("input[type=search]"), value)
+      await this.until(() => this.fetches > fetches && (fits() || none()), "the picker has looked again")
+    }
     const found = fits()
     found?.click()
     sheet.close()
