@@ -99,9 +99,10 @@ const inpage = {
     if (!fits() && value !== null) {
       fetches = this.fetches
       this.type(sheet.querySelector("input[type=search]"), value)
-      await this.until(() => this.fetches > fetches && (fits() || none()), "the picker has looked again")
+      await this.until(looked, "the picker has looked again")
     }
-    const found = fits()
+    // Whoever is searched for by a sign-in name is shown by name.
+    const found = fits() ?? (value === null ? undefined : offered()[0])
     found?.click()
     sheet.close()
     return found ? undefined : "nothing to pick"
