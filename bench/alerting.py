@@ -30,7 +30,7 @@ PER_S = 50
 COST_CNY = "1000000.00"
 """Above any limit from which wilful damage is an alert."""
 
-_RAISED = "select count(*) from alert_list"
+_RAISED = "select count(*) from view_alert_list"
 
 
 @asynccontextmanager

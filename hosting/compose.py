@@ -25,6 +25,7 @@ from hosting.watch import DIRECTORY_AGE, Watch
 from sealing import secret_file, vault
 from sealing.vault import Vault
 from shared import observe
+from shared.background import ended
 from shared.clock import this_moment
 from shared.config import Settings
 from shared.consumer import Consumer
@@ -32,7 +33,6 @@ from shared.decide import SYSTEM, Step
 from shared.decide import Request as Asked
 from shared.directory import Directory, directory_consumer
 from shared.kernel import Service
-from shared.leading import ended
 from shared.personal import is_personal
 from shared.reactions import Reactions
 from shared.relay import Relay, ensure_topics

@@ -27,10 +27,10 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.background import ended
 from shared.config import Settings
 from shared.effect import FORGOTTEN, Batch, Effect, Handler, Mark
 from shared.envelope import Delivered, Position, partition_of
-from shared.leading import ended
 from shared.observe import log
 
 REBALANCE_S = 60.0
@@ -96,13 +96,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         self.batch, self.check_s, self.stall_s = batch, check_s, stall_s
         self.group: str | None = None
         self.effect = Effect(name, pool, handler)
-        self.lag_events, self.lag_seconds = 0, 0.0
+        self.lag_events, self.lag_seconds, self._again_at = 0, 0.0, 0.0
         self.missing = self.refilled = self.duplicates = self.rebuilds = 0
         self.feed: Feed | None = None
         self.lost: set[TopicPartition] = set()
         self._gone: set[TopicPartition] = set()
         self._read_to: dict[str, Position] = {}
-        self._again_at = 0.0
         self._kafka: Any = None
         self._taken: dict[TopicPartition, Mark] = {}
         self._moved_at: dict[TopicPartition, float] = {}

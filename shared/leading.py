@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import asyncpg
 
+from shared.background import ended
 from shared.locks import Lock
 from shared.observe import log
 from shared.store import Connection
@@ -19,8 +19,7 @@ class Leader:
     """
 
     def __init__(self, lock: Lock, pool: asyncpg.Pool[asyncpg.Record], retry_s: float) -> None:
-        self.lock, self.pool, self.retry_s = lock, pool, retry_s
-        self.leading = False
+        self.lock, self.pool, self.retry_s, self.leading = lock, pool, retry_s, False
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -65,14 +64,3 @@ class Leader:
             finally:
                 self.leading = False
             await asyncio.sleep(self.retry_s)
-
-
-async def ended(tasks: Sequence[asyncio.Task[None]], again_s: float = 3) -> None:
-    """Ends tasks, and returns when they have. They are cancelled again and again: what a driver
-    does to tidy up may swallow it once, and what goes on after errors would go on for good.
-    """
-    while pending := [task for task in tasks if not task.done()]:
-        for task in pending:
-            task.cancel()
-        await asyncio.wait(pending, timeout=again_s)
-    await asyncio.gather(*tasks, return_exceptions=True)

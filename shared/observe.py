@@ -24,11 +24,10 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 log: Any = structlog.get_logger()
 
-_LABELS = ["service", "operation"]
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
-COMMANDS = Counter("houqin_requests_total", "Requests and their outcomes", [*_LABELS, "outcome"])
-SECONDS = Histogram("houqin_request_seconds", "Time to answer", _LABELS, buckets=_BUCKETS)
+COMMANDS = Counter("houqin_requests_total", "Outcomes", ["service", "operation", "outcome"])
+SECONDS = Histogram("houqin_request_seconds", "Answers", ["service", "operation"], buckets=_BUCKETS)
 APPENDS = Histogram("houqin_append_seconds", "Time of one append", ["service"], buckets=_BUCKETS)
 
 _propagator = TraceContextTextMapPropagator()
@@ -84,8 +83,7 @@ def answered(service: str, operation: str, began: float, status: int, slug: str)
 
 
 # Looking a metric up by its labels costs more than counting; there are few of them.
-_outcomes = cache(COMMANDS.labels)
-_seconds = cache(SECONDS.labels)
+_outcomes, _seconds = cache(COMMANDS.labels), cache(SECONDS.labels)
 
 
 def span(operation: str, parent: str | None) -> AbstractContextManager[object]:

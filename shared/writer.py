@@ -18,13 +18,13 @@ import asyncpg
 from sealing.record import kept
 from sealing.vault import KeysAway, Vault
 from shared import observe, store, views
+from shared.background import ended
 from shared.config import Settings
 from shared.decide import Decided, Decider, Known, Missing, Request, Step, seal
 from shared.directory import Directory, own_places
 from shared.envelope import Position
 from shared.failpoint import failpoint
 from shared.kernel import Refused, Service
-from shared.leading import ended
 from shared.personal import is_personal
 from shared.store import Connection, Move, NewKey, Stream
 from shared.timers import due_parts
@@ -58,8 +58,7 @@ class Writer:
         settings: Settings,
         vault: Vault | None = None,
     ) -> None:
-        self.service, self.pool, self.settings = service, pool, settings
-        self.vault = vault
+        self.service, self.pool, self.settings, self.vault = service, pool, settings, vault
         self.aggregates = {aggregate.name: aggregate for aggregate in service.aggregates}
         self.decider = Decider(service.aggregates, directory, settings.posts_age_s_max)
         self.on_commit: list[Callable[[], None]] = []

@@ -32,7 +32,8 @@ def run(main: Coroutine[object, object, int]) -> int:
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, on_signal, number)
-        watching = asyncio.create_task(_on_terminal_closed(on_signal))
+        # Asked before anything is written: a terminal that is closed already says it is none.
+        watching = asyncio.create_task(_on_terminal_closed(_terminal(), on_signal))
         try:
             return await task
         except asyncio.CancelledError:
@@ -48,13 +49,18 @@ def run(main: Coroutine[object, object, int]) -> int:
         return 1
 
 
-async def _on_terminal_closed(hang_up: Callable[[int], None]) -> None:
-    """Hangs up once the terminal that we write to is gone. The signal alone would not tell: `make`
-    as the terminal's first process (`xterm -e make demo`) gets it, keeps it, and waits for us.
-    """
+def _terminal() -> select.poll:
+    """What tells when the terminal that we write to is gone; nothing, if there is none."""
     terminal = select.poll()
     if sys.stdout.isatty():
         terminal.register(sys.stdout.fileno(), 0)
+    return terminal
+
+
+async def _on_terminal_closed(terminal: select.poll, hang_up: Callable[[int], None]) -> None:
+    """Hangs up once the terminal is gone. The signal alone would not tell: `make` as the terminal's
+    first process (`xterm -e make demo`) gets it, keeps it, and waits for us.
+    """
     while not any(event & select.POLLHUP for _, event in terminal.poll(0)):  # noqa: ASYNC110
         await asyncio.sleep(1)
     hang_up(signal.SIGHUP)

@@ -11,7 +11,7 @@ from shared.runtime import Runtime
 ALERTS = Gauge("houqin_alerts", "Alerts that are not resolved", ["rule", "severity", "status"])
 
 _OPEN = """
-select rule, severity, status, count(*) from alert_list
+select rule, severity, status, count(*) from view_alert_list
 where status in ('open', 'acknowledged', 'explained') group by rule, severity, status
 """
 

@@ -98,11 +98,9 @@ async def way_out(scene: Scene, service: str, ids: set[UUID]) -> None:
 async def forget(scene: Scene, service: str, answered: set[str]) -> None:
     """The answers since the restored moment are lost; none from before it may be."""
     pool = await scene.rig.pool(service)
-    kept = {row[0] for row in await pool.fetch("select key from idempotency")}
+    kept = answered | {row[0] for row in await pool.fetch("select key from idempotency")}
     scene.inspector.forgotten |= {
-        one.key
-        for one in scene.load.asked
-        if one.service == service and one.key not in kept | answered
+        one.key for one in scene.load.asked if one.service == service and one.key not in kept
     }
 
 

@@ -24,7 +24,7 @@ from services.reporting.figures.keep import (
 )  # fmt: skip
 from services.reporting.figures.tree import Tree
 from shared import observe
-from shared.leading import ended
+from shared.background import ended
 from shared.store import Connection
 
 BEGINNING, END = date(1900, 1, 1), date(2900, 1, 1)

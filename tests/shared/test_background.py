@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.leading import ended
+from shared.background import ended
 
 
 async def test_a_swallowed_cancellation_is_repeated() -> None:
