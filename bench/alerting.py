@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
 
 from bench.feed import World, world
-from bench.live import POLL_S, SCHOOLS, Watch
+from bench.live import SCHOOLS, Watch
 from bench.place import Place, Pool, free_port
 from bench.rows import Row, percentile, plain
 from bench.web import current
@@ -66,14 +67,7 @@ async def alert(place: Place) -> list[Row]:
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
             for _ in range(place.rounds):
                 ids = await reported(client, headers[0], made.schools, times)
-                before = await watch.count()
-                watching = asyncio.create_task(watch.run())
-                answered = await assessed(client, headers[1], ids)
-                await watch.until(before + times)
-                await asyncio.sleep(10 * POLL_S)
-                watching.cancel()
-                waits.append(watch.waits_s(before, answered))
-                watch.seen.clear()
+                waits.append(await watch.waits(partial(assessed, client, headers[1], ids)))
     name = f"committed → alert in the list, {PER_S}/s"
     rows = [plain(f"{name}, p50", "ms", [1000 * percentile(one, 0.5) for one in waits])]
     every = [1000 * percentile(one, 0.99) for one in waits]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +60,20 @@ class Watch:
             while await self.count() < wanted:
                 await asyncio.sleep(0.05)
 
+    async def waits(self, ask: Callable[[], Awaitable[list[float]]]) -> list[float]:
+        """Seconds from each answer to what is asked, whose times `ask` returns in order, until it
+        had arrived.
+        """
+        before = await self.count()
+        watching = asyncio.create_task(self.run())
+        answered_at = await ask()
+        await self.until(before + len(answered_at))
+        await asyncio.sleep(10 * POLL_S)
+        watching.cancel()
+        waits = self.waits_s(before, answered_at)
+        self.seen.clear()
+        return waits
+
     def waits_s(self, before: int, answered_at: list[float]) -> list[float]:
         """From each answer until it had arrived, when there were `before` already."""
         waits: list[float] = []
@@ -103,16 +117,12 @@ async def latency(place: Place) -> list[Row]:
     rows: list[Row] = []
     async with county(place) as (port, watch), loading(place, SCHOOLS) as load:
         for rate in (200, 1_000):
-            waits: list[list[float]] = []
-            for _ in range(place.rounds):
-                before = await watch.count()
-                watching = asyncio.create_task(watch.run())
-                done = await load.done(port, rate * place.size(6, 2), per_second=rate)
-                await watch.until(before + len(done.answered_at))
-                await asyncio.sleep(10 * POLL_S)
-                watching.cancel()
-                waits.append(watch.waits_s(before, done.answered_at))
-                watch.seen.clear()
+            requests = rate * place.size(6, 2)
+
+            async def ask(requests: int = requests, rate: int = rate) -> list[float]:
+                return (await load.done(port, requests, per_second=rate)).answered_at
+
+            waits = [await watch.waits(ask) for _ in range(place.rounds)]
             for share, at_most in ((0.5, 40), (0.99, 100)):
                 values = [1000 * percentile(one, share) for one in waits]
                 name = f"committed → in the county's figure, {rate:,}/s, p{share * 100:.0f}"

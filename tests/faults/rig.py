@@ -8,6 +8,7 @@ harness itself looks at Postgres, Kafka and /ready directly.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -196,11 +197,18 @@ class Rig(Stack):
     async def _why(self, name: str) -> str:
         """What a part that should have been replaced says of itself."""
         part = self._parts[name]
+
+        def said() -> str:
+            return "\n".join(part.process.log.read_text("utf-8", "replace").splitlines()[-60:])
+
+        async def told() -> bool:
+            return '"event": "waits"' in said()
+
         if part.process.running:
             part.process.kill(signal.SIGUSR1)
-            await asyncio.sleep(2)  # it has nobody to tell when it is done
-        said = "\n".join(part.process.log.read_text("utf-8", "replace").splitlines()[-60:])
-        return f"{name}: running {part.process.running}, kept by {part.keeper}\n{said}"
+            with contextlib.suppress(TimeoutError):
+                await until(told, 5)
+        return f"{name}: running {part.process.running}, kept by {part.keeper}\n{said()}"
 
     async def until_all_answer(self) -> None:
         """Waits until every part answers: from then on the platform has to recover by itself."""

@@ -156,20 +156,20 @@ async def test_stopped_half_way_it_goes_on_where_it_was(
     await take(keeper, [repair(ONE)])
     again = []
 
-    async def noted(self: Rebuild, *given: Any) -> rebuilding.Run:
-        again.append(given[0].folded)
-        return await whole(self, *given)
+    async def noted(self: Rebuild, run: rebuilding.Run, *given: Any) -> rebuilding.Run:
+        again.append(given[0].folded - run.folded)
+        return await whole(self, run, *given)
 
     monkeypatch.setattr(Rebuild, "_add", noted)
     found = await rebuild(filled).run()
     assert found.same, found.shown
-    assert again[0] == 200 and again[-1] <= MANY + 1 + 1
+    assert sum(again) <= MANY + 1 + 1 - 200
     assert await kept(filled) == await counted(filled)
 
 
-@pytest.mark.parametrize("sizes", [[50, 1, 2], [50, 1, 3]], ids=["cut alike", "cut otherwise"])
+@pytest.mark.parametrize("size", [2, 3], ids=["cut alike", "cut otherwise"])
 async def test_stopped_within_a_portion_no_slice_is_written_twice(
-    filled: Pool, small_chunks: None, monkeypatch: pytest.MonkeyPatch, sizes: list[int]
+    filled: Pool, small_chunks: None, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     whole = Rebuild._cut
 
@@ -183,7 +183,7 @@ async def test_stopped_within_a_portion_no_slice_is_written_twice(
         with pytest.raises(asyncio.CancelledError):
             await rebuild(filled).run()
     assert await filled.fetchval("select slices > 0 and folded = 0 from rebuild")
-    monkeypatch.setattr(rebuilding, "SLICE", sizes[2])
+    monkeypatch.setattr(rebuilding, "SLICE", size)
     found = await rebuild(filled).run()
     assert found.same, found.shown
     assert await kept(filled) == await counted(filled)

@@ -182,9 +182,10 @@ class Rebuild:
         if row is None or (row["measures"], row["codes"]) != (names, codes):
             return None
         run = Run(*row)
+        if not run.slices:
+            return run
         parts = {source.part for source in await sources_of(self.pool, files=True)}
-        same = run.sizes == sizes() and run.part in parts
-        return run if same or not run.slices else None
+        return run if run.sizes == sizes() and run.part in parts else None
 
     async def _begin(self) -> Run:
         row = await self.pool.fetchrow(
