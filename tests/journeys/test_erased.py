@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -156,7 +157,7 @@ async def nowhere(world: World, told: Told) -> None:
     assert files == {told.open}
     assert await in_tables(world, told.personal) == set()
     assert ("assets", "view_asset_damages") in await in_tables(world, [told.open])
-    assert await in_kafka(world, wanted) == {told.open}
+    assert await until(partial(in_kafka, world, wanted)) == {told.open}
 
 
 async def erase(world: World, code: str, subject: str) -> dict[str, Any]:

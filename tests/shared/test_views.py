@@ -309,12 +309,16 @@ async def test_the_wall_stands_in_the_database(shown: Shown) -> None:
         async with connection.transaction(readonly=True):
             await connection.execute(f"set local role {views.READER}")
             assert await connection.fetchval(count) == 0, "no scope said: nothing is seen"
+            assert await connection.fetchval("select count(*) from event") == 0
         async with connection.transaction():
             await connection.execute(
                 f"set local role {views.READER}; set local houqin.scope = '{SCHOOL}'"
             )
             assert await connection.fetchval(count) == COUNT // 2
-            for table in ("event", "idempotency", "head", "snapshot"):
+            owners = await connection.fetch("select distinct organisation from event")
+            inside = {SCHOOL, UNITS["campus"]}
+            assert {owner for (owner,) in owners} == inside, "of the log what is in the scope"
+            for table in ("idempotency", "head", "snapshot"):
                 with pytest.raises(asyncpg.InsufficientPrivilegeError):
                     async with connection.transaction():
                         await connection.fetchval(f"select count(*) from {table}")
