@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SECTIONS = (
-    "names", "commands", "events", "views", "fields", "values", "refusals", "measures", "alerts",
-    "validation", "help",
+    "names", "commands", "events", "views", "fields", "values", "refusals", "measures", "dims",
+    "alerts", "validation", "help",
 )  # fmt: skip
 
 SHARED = Path(__file__).parent / "words.toml"

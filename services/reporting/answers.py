@@ -94,7 +94,7 @@ class MeasureWords(Answer):
     words: Words
     unit: str
     unit_words: Words
-    dims: list[str]
+    dims: dict[str, Words]
     balance: bool
     ratio: bool
     formula: list[str]

@@ -35,7 +35,7 @@ class Show:
             words=_words(self.own.word("measures", figure.name)),
             unit=figure.unit,
             unit_words=_words(self.own.word("values", f"MeasureUnit.{figure.unit}")),
-            dims=list(figure.dims),
+            dims={name: _words(self.own.word("dims", name)) for name in figure.dims},
             balance=not isinstance(figure, Ratio) and figure.balance,
             ratio=isinstance(figure, Ratio),
             formula=formula(figure),

@@ -1,7 +1,7 @@
 // The week's menu from the first dish to its correction, and a county's figures down to the paper.
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { PORTAL, context, open, signIn, violations } from "./browser.mjs"
+import { PORTAL, context, open, signIn, until, violations } from "./browser.mjs"
 
 const { HOUQIN_COOK: COOK, HOUQIN_HEAD: HEAD, HOUQIN_KITCHEN: KITCHEN } = process.env
 const COUNTY = "431081"
@@ -21,7 +21,7 @@ async function as(person, options, path, act) {
     await act(page)
     assert.deepEqual(page.errors, [])
   } catch (error) {
-    error.message += `\n${page.url()}\n${page.errors.join("\n")}\n${(await page.locator("main").innerText()).slice(0, 1500)}`
+    error.stack += `\n${page.url()}\n${page.errors.join("\n")}\n${(await page.locator("main").innerText()).slice(0, 1500)}`
     throw error
   } finally {
     await page.context().close()
@@ -114,7 +114,7 @@ test("what is planned is there again after the tab was closed", async () => {
   await as(COOK, { size: "phone" }, `${BOARD}/%E4%BA%8C`, async (page) => {
     await page.getByLabel("6～8岁").check()
     await add(page, "番茄汤")
-    await page.waitForFunction(isKept, `houqin-of-${COOK}`)
+    await until(() => page.evaluate(isKept, `houqin-of-${COOK}`))
     const again = await page.context().newPage()
     await page.close()
     await again.goto(`${PORTAL}${BOARD}/%E4%BA%8C`)
@@ -138,6 +138,7 @@ test("from a county's figure to the paper in three clicks, each page in one requ
     assert.deepEqual(await violations(page), [])
     await figure.click()
     await page.locator("a.tile", { hasText: KITCHEN }).click()
+    await page.getByRole("heading", { name: "数据来源" }).scrollIntoViewIfNeeded()
     await page.locator("td a", { hasText: "食谱已公示" }).first().click()
     await page.getByRole("heading", { name: "办理经过" }).waitFor()
     await page.getByText("更正：五花肉没有到货").waitFor()

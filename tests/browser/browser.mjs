@@ -45,6 +45,14 @@ export async function context(browser, { size = "desk", language = "zh", service
   return page
 }
 
+/** Waits until what is asked again and again is true. (A page's own `waitForFunction` takes a promise
+ * for true.) */
+export async function until(holds) {
+  for (const ends = Date.now() + 15_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 50))) {
+    if (Date.now() > ends) throw new Error(`not within 15 s: ${holds}`)
+  }
+}
+
 /** Signs in at the real provider by the person's own button, as its list of people offers; ends on the portal's first page. */
 export async function signIn(page, person, to = "/") {
   await page.goto(`${PORTAL}/auth/sign-in?to=${encodeURIComponent(to)}`)

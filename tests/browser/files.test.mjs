@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { readFile } from "node:fs/promises"
 import { after, before, test } from "node:test"
-import { context, open, PORTAL, signIn, violations } from "./browser.mjs"
+import { context, open, PORTAL, signIn, until, violations } from "./browser.mjs"
 
 let browser
 before(async () => {
@@ -63,12 +63,6 @@ async function held(page, kind) {
 /** The form is kept with everything that was filled in, to its last field. */
 async function kept(page) {
   await until(async () => (await held(page, "drafts")).some((one) => one.value.category && one.value.photos.length))
-}
-
-async function until(holds) {
-  for (const ends = Date.now() + 15_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 50))) {
-    assert.ok(Date.now() < ends, `still not so: ${holds}`)
-  }
 }
 
 test("three forms with photos survive a cut line, a reload and a closed tab, and each arrives once", async () => {

@@ -93,7 +93,8 @@ const inpage = {
     const sheet = await this.until(() => document.querySelector("dialog[open]"), "the picker opens")
     const offered = () => [...sheet.querySelectorAll("li .choice:not(.soft)")]
     const none = () => sheet.querySelector("[role=status]")?.textContent.trim() === this.none
-    const looked = () => this.fetches > fetches && (offered().length || none())
+    const busy = () => sheet.querySelector("ul").ariaBusy === "true"
+    const looked = () => this.fetches > fetches && !busy() && (offered().length || none())
     await this.until(looked, "the picker has looked")
     const fits = () => offered().find((one) => value === null || one.textContent.includes(value))
     if (!fits() && value !== null) {

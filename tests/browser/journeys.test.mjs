@@ -1,7 +1,7 @@
 // What people do in a real browser, on the running platform. Run by test_browser.py.
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { violations, context, open, PORTAL, signIn, weight } from "./browser.mjs"
+import { PORTAL, context, open, signIn, until, violations, weight } from "./browser.mjs"
 
 let browser
 before(async () => {
@@ -52,13 +52,6 @@ async function keptOf(page, subject) {
     database.close()
     return Object.fromEntries(kinds.map((kind, n) => [kind, counts[n]]))
   }, `houqin-of-${subject}`)
-}
-
-/** Waits for what the page itself does not show. */
-async function until(holds) {
-  for (const ends = Date.now() + 15_000; !(await holds()); await new Promise((resolve) => setTimeout(resolve, 50))) {
-    assert.ok(Date.now() < ends, `still not so: ${holds}`)
-  }
 }
 
 /** Chooses something in a choice, whatever control it is drawn as. */

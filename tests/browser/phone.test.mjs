@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { context, open, PORTAL, signIn, violations } from "./browser.mjs"
+import { context, open, PORTAL, signIn, until, violations } from "./browser.mjs"
 
 const RUN = Date.now()
 const TAG = `P${RUN}`
@@ -205,7 +205,7 @@ test("an inspection is swiped through without network, survives a reload, and is
     await page.context().setOffline(false)
     await page.goto(`${PORTAL}/outbox`)
     const path = `/safety/inspections/${inspection}`
-    await page.waitForFunction(async (asked) => (await (await fetch(asked)).json()).status === "failed", `/api${path}`)
+    await until(async () => (await read(page, path)).status === "failed")
     const row = await read(page, path)
     assert.deepEqual([Number(row.score), Number(row.full_points), row.failed_count], [5, 8, 1])
     const { items } = await read(page, `${path}/history`)

@@ -438,6 +438,8 @@ def test_every_figure_has_words_and_a_unit_with_words() -> None:
         assert en.strip()
         assert words.find("values", f"MeasureUnit.{figure.unit}"), figure.unit
     assert set(words.sections["measures"]) == set(measures.figures)
+    dims = {name for figure in measures.figures.values() for name in figure.dims}
+    assert set(words.sections["dims"]) == dims
 
 
 def test_every_dimension_has_words_for_its_values() -> None:

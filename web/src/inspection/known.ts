@@ -140,7 +140,7 @@ export async function keepInspections(): Promise<void> {
     const rows = await myInspections()
     for (const row of rows.slice(0, KEPT_MAX)) await inspectionOf(row.id)
     const offered = await find({ to: "checklist", view: "checklist_register", value: "id" }, "", unitId.value)
-    for (const { row } of offered.filter((one) => one.row.latest_version).slice(0, KEPT_MAX)) {
+    for (const { row } of offered.filter((one) => one.row.latest_version && !one.row.withdrawn).slice(0, KEPT_MAX)) {
       await checklistOf(row.id)
       await shareOf(unitId.value, String(row.kind))
     }
