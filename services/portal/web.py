@@ -111,6 +111,7 @@ def application(settings: Settings) -> Starlette:
             Route("/portal/catalogue/events", _edge(events, "events")),
             Route("/portal/today", _edge(lists.today, "today")),
             Route("/portal/search", _edge(lists.search, "search")),
+            Route("/portal/things/{view}/{id}", _edge(lists.thing, "thing")),
             Route("/portal/labels", _edge(told(labels.sheet), "labels")),
             Route("/go/{view}/{id:uuid}", _edge(told(labels.go), "go")),
             Route("/public/{unit}", _edge(told(public.school), "public")),

@@ -124,6 +124,38 @@ test("what is planned is there again after the tab was closed", async () => {
   })
 })
 
+test("a dish is dragged to another day, days are swiped through, the week after begins as a copy", async () => {
+  const tuesday = new Date(Date.parse(WEEK) + DAY_MS).toISOString().slice(0, 10)
+  const after = new Date(Date.parse(WEEK) + 7 * DAY_MS).toISOString().slice(0, 10)
+  await as(COOK, {}, BOARD, async (page) => {
+    await standing(page, WEEK, "番茄汤").waitFor()
+    const days = await page.locator("thead th").count()
+    const soups = page.locator("tbody tr", { hasText: "番茄汤" }).first().locator("td")
+    await standing(page, WEEK, "番茄汤").dragTo(soups.nth(1))
+    await standing(page, tuesday, "番茄汤").waitFor()
+    assert.equal(await standing(page, WEEK, "番茄汤").count(), 0)
+    assert.equal(await page.locator("thead th").count(), days)
+    await page.getByRole("button", { name: "放弃修改" }).first().click()
+    await standing(page, WEEK, "番茄汤").waitFor()
+  })
+  await as(COOK, { size: "phone" }, BOARD, async (page) => {
+    await standing(page, WEEK, "番茄汤").waitFor()
+    const finger = await page.context().newCDPSession(page)
+    const touch = async (type, ...xs) => await finger.send("Input.dispatchTouchEvent", { type, touchPoints: xs.map((x) => ({ x, y: 500 })) })
+    await touch("touchStart", 300)
+    await touch("touchMove", 200)
+    await touch("touchMove", 100)
+    await touch("touchEnd")
+    await page.locator("nav.tabs button[aria-pressed=true]", { hasText: "周二" }).waitFor()
+    assert.equal(await standing(page, WEEK, "番茄汤").count(), 0)
+  })
+  await as(COOK, {}, `/menu/${after}`, async (page) => {
+    await page.getByRole("button", { name: "照搬上周" }).click()
+    await standing(page, after, "板栗烧鸡").waitFor()
+    await page.locator("thead .tag.good", { hasText: "符合要求" }).waitFor()
+  })
+})
+
 test("from a county's figure to the paper in three clicks, each page in one request", async () => {
   await as("county-officer", {}, "/", async (page) => {
     await page.getByRole("heading", { name: "资兴市一览" }).waitFor()

@@ -73,7 +73,10 @@ async def test_a_day_at_the_portal(world: World, browser: httpx.AsyncClient) -> 
     assert found["away"] == []
     assert (await browser.get("/portal/search")).json()["slug"] == "filter_malformed"
 
-    can = (await browser.get(hazards["can"].replace("{id}", hazard))).json()
+    answer = await browser.get(f"/portal/things/hazard_register/{hazard}")
+    thing, can = answer.json(), answer.json()["can"]
+    assert answer.headers["etag"] == '"1"'
+    assert thing["detail"]["place"] == "楼梯"
     assert {one["command"] for one in can["items"]} == {
         name for name in hazards["commands"] if made["commands"][name]["params"] == ["id"]
     }
@@ -84,7 +87,10 @@ async def test_a_day_at_the_portal(world: World, browser: httpx.AsyncClient) -> 
         assert one["may"] <= made["commands"][one["command"]]["may"]
     assert any(one["may"] for one in can["items"])
 
-    past = (await browser.get(hazards["history"].replace("{id}", hazard))).json()["items"]
+    nowhere = (await browser.get(f"/portal/things/nothing/{hazard}")).json()["slug"]
+    nothing = (await browser.get(f"/portal/things/hazard_register/{uuid4()}")).json()["slug"]
+    assert (nowhere, nothing) == ("route_unknown", "not_found")
+    past = thing["history"]["items"]
     assert past[0]["actor"] == "head" and past[0]["words"]["zh"] and past[0]["words"]["en"]
     events = (await browser.get("/portal/catalogue/events", params={"lang": "zh"})).json()
     known = {field["name"] for field in events[past[0]["type"]]["fields"]}

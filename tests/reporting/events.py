@@ -61,14 +61,14 @@ def came(
     at: datetime = datetime(2026, 9, 7, 2, 0, tzinfo=UTC),
     recorded_at: datetime = datetime(2026, 9, 7, 2, 0, 1, tzinfo=UTC),
     stream: UUID | None = None,
-    version: int = 1,
+    stream_version: int = 1,
     **data: Any,
 ) -> Delivered:
     """An event of that service, delivered."""
     seq = next(_sequence)
     row = {
         "id": uuid4(), "type": type_, "stream": stream or uuid4(), "occurred_at": at,
-        "version": version, "epoch": 1, "tx": 1000 + seq // 10, "seq": seq, "organisation": organisation,
+        "version": stream_version, "epoch": 1, "tx": 1000 + seq // 10, "seq": seq, "organisation": organisation,
         "actor": "li", "recorded_at": recorded_at, "correlation": uuid4(), "causation": None,
         "trace": None, "data": msgspec.json.encode(data),
     }  # fmt: skip
