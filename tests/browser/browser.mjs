@@ -26,8 +26,9 @@ export async function reopen(folder) {
 }
 
 /** A new person's browser: no cookies, nothing kept; `errors` fills with what pages complain of. */
-export async function context(browser, { size = "desk", language = "zh", serviceWorkers = "allow" } = {}) {
+export async function context(browser, { size = "desk", language = "zh", serviceWorkers = "allow", bypassCSP = false } = {}) {
   const made = await browser.newContext({
+    bypassCSP,
     viewport: SIZES[size],
     hasTouch: size === "phone",
     isMobile: size === "phone",

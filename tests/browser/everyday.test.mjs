@@ -2,12 +2,14 @@
 // to stick on things, a page on paper. Run by test_browser.py.
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { PORTAL, context, open, signIn, violations } from "./browser.mjs"
+import { PORTAL, context, open, signIn, until, violations } from "./browser.mjs"
 
 const [HEAD] = process.env.HOUQIN_EVERYBODY.split(",")
 /** A damage that somebody else has reported and nobody assessed yet. */
 const { id: DAMAGE, item: ITEM } = JSON.parse(process.env.HOUQIN_DAMAGE)
 const organisation = process.env.HOUQIN_EVERYBODY_UNIT
+/** Processes that are started again when they end. */
+const PIDS = JSON.parse(process.env.HOUQIN_PIDS)
 const STAMP = Date.now()
 
 let browser
@@ -84,5 +86,37 @@ test("labels are printed for what was ticked, and a thing on paper has nothing t
     }
     const paper = await page.pdf({ format: "A4" })
     assert.equal(paper.subarray(0, 5).toString(), "%PDF-")
+  })
+})
+
+test("the portal and the service are killed while a record is on its way, and it arrives once", async () => {
+  await as(HEAD, { size: "phone" }, async (page) => {
+    const place = `配电房 ${STAMP}`
+    let tries = 0
+    await page.route("**/api/assets/repairs", async (route) => {
+      if (route.request().method() !== "POST") return await route.continue()
+      tries += 1
+      if (tries === 1) process.kill(PIDS.portal, "SIGKILL") // it never arrives
+      if (tries !== 2) return await route.continue()
+      const answer = await route.fetch() // it arrives, and nobody hears that it did
+      process.kill(PIDS.assets, "SIGKILL")
+      assert.equal(answer.status(), 201)
+      return await route.abort()
+    })
+    await page.goto(`${PORTAL}/do/ReportRepair`)
+    await page.locator("#f-kind").selectOption("electric")
+    await page.locator("#f-place").fill(place)
+    await page.locator("form button.main").click()
+    await page.getByRole("heading", { name: /已保存，等待发送/ }).waitFor()
+    await until(async () => (await fetch(`${PORTAL}/health`).catch(() => null))?.ok)
+    await page.goto(`${PORTAL}/outbox`)
+    await until(async () => {
+      if (await page.locator(".tag", { hasText: "已录入" }).count()) return true
+      await page.getByRole("button", { name: "立即发送" }).click({ force: true })
+      return false
+    })
+    assert.ok(tries >= 3)
+    const { items } = await page.evaluate(async (asked) => await (await fetch(asked)).json(), `/api/assets/repairs?q=${encodeURIComponent(place)}`)
+    assert.deepEqual(items.map((row) => row.place), [place])
   })
 })

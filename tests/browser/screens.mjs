@@ -2,10 +2,9 @@
 // build/screens. Needs a running demo. HOUQIN_PICTURES=folder: also the few of the README, packed.
 import { mkdir, readdir, writeFile } from "node:fs/promises"
 import { PORTAL, SIZES, context, open, signIn } from "./browser.mjs"
-import { pages, shown } from "./pages.mjs"
+import { byPerson, resolved, shown } from "./pages.mjs"
 
 const folder = new URL("../../build/screens/", import.meta.url)
-const WHO = process.env.HOUQIN_WHO ?? "administrator"
 const PICTURES = process.env.HOUQIN_PICTURES
 const IN_README = ["today-desk", "figures-desk", "figure-desk", "requisition-desk", "today-phone", "requisition-phone", "repair-phone", "form-phone", "alerts-phone"]
 
@@ -16,18 +15,20 @@ await mkdir(folder, { recursive: true })
 const browser = await open()
 for (const size of Object.keys(SIZES)) {
   for (const language of ["zh", "en"]) {
-    const page = await context(browser, { size, language })
-    const stranger = await context(browser, { size, language })
-    await signIn(page, WHO)
-    for (const { page: name, path, signed_out } of await pages(page)) {
-      const seen = signed_out ? stranger : page
-      await seen.goto(PORTAL + path)
-      await shown(seen)
-      if (!path.startsWith("/public")) await typeset(seen)
-      await shoot(seen, `${name.replaceAll(" ", "-")}-${size}-${language}`)
+    const stranger = await context(browser, { size, language, bypassCSP: true })
+    for (const [who, pages] of byPerson()) {
+      const page = await context(browser, { size, language })
+      await signIn(page, who)
+      for (const { page: name, path, signed_out } of await resolved(page, pages)) {
+        const seen = signed_out ? stranger : page
+        await seen.goto(PORTAL + path)
+        await shown(seen)
+        await typeset(seen)
+        await shoot(seen, `${name.replaceAll(" ", "-")}-${size}-${language}`)
+      }
+      for (const error of new Set(page.errors)) console.log(size, language, error)
+      await page.context().close()
     }
-    for (const error of new Set(page.errors)) console.log(size, language, error)
-    await page.context().close()
     await stranger.context().close()
   }
 }
@@ -36,7 +37,10 @@ await browser.close()
 /** A desk fetches the web font after the page, a phone has Chinese type of its own: a browser without
  * a screen has none, so that its phone gets the same. */
 async function typeset(page) {
-  await page.evaluate((href) => document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href })), FONT)
+  await page.evaluate((href) => {
+    document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }))
+    document.body.style.fontFamily = `"Noto Sans SC Variable", ${getComputedStyle(document.body).fontFamily}`
+  }, FONT)
   await page.waitForFunction(() => [...document.fonts].some((font) => font.status === "loaded"))
   await page.evaluate(() => document.fonts.ready)
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ async def test_people_do_their_work_in_a_browser(world: World) -> None:
     await submitted(world)
     told = {"HOUQIN_PORTAL": world.api.urls["portal"], "HOUQIN_PURPOSE": PURPOSE}
     told |= await everybody.settled(world) | await kitchen.equipped(world)
+    told["HOUQIN_PIDS"] = json.dumps({one: world.stack.pid(one) for one in ("portal", "assets")})
     await looked_at(told, *sorted(HERE.glob("*.test.mjs")))
 
 

@@ -1,6 +1,7 @@
 """Every fault once or a few times, on one stack: nothing lost, doubled or wrong, lag 0 in 30 s.
 
-The same as `make faults`, with the forms chosen so that each way of breaking meets something.
+The same as `make faults`, with the forms chosen so that each way of breaking meets something, and
+without the longest ones (all services or all brokers at once), which `make record` has.
 """
 
 from __future__ import annotations
@@ -24,10 +25,8 @@ pytestmark = [
 SEED, SCHOOLS, COMMANDS = 1, 4, 3
 
 ROUNDS = (
-    ("F1", "five at once"),
     ("F1", "kill organisation"),
     ("F2", "one"),
-    ("F2", "all"),
     ("F3", "immediate"),
     ("F3", "backend"),
     ("F4", "postgres procurement cut"),
@@ -40,7 +39,6 @@ ROUNDS = (
     ("F9", "safety truncated"),
     ("F9", "procurement envelope"),
     ("F11", "0"),
-    ("F12", "same version"),
     ("F12", "late commit"),
     ("F15", "assets"),
     ("F17", "every"),

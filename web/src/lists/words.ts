@@ -1,8 +1,8 @@
 /** Values of a view's columns as people read them, with the names of what they refer to. */
 import { useI18n } from "vue-i18n"
-import type { Field } from "@/api/catalogue"
+import type { Field, View } from "@/api/catalogue"
 import { shown } from "@/format"
-import { nameOf } from "@/references"
+import { type Row, nameOf } from "@/references"
 
 export function useWords() {
   const { t } = useI18n()
@@ -15,5 +15,11 @@ export function useWords() {
     return shown(column, value, { yes: t("yes"), no: t("no"), names, files })
   }
 
-  return { text }
+  /** What a row says beyond its title, column by column; what is empty is left out. */
+  function facts(view: View, columns: Field[], row: Row): { label: string; text: string; column: Field }[] {
+    const rest = columns.filter((column) => !view.title.includes(column.name))
+    return rest.map((column) => ({ column, label: column.label, text: text(column, row[column.name]) })).filter((fact) => fact.text)
+  }
+
+  return { text, facts }
 }
