@@ -28,6 +28,10 @@ class Allowance:
             raise Problem(self.slug)
         self.left -= 1
 
+    def give_back(self) -> None:
+        """One that was taken for nothing."""
+        self.left = min(self.most, self.left + 1)
+
 
 class Allowances:
     """An allowance for each key: so many an hour, as many at once. The keys that came last are
@@ -45,3 +49,8 @@ class Allowances:
         if len(self._known) > KEYS_MAX:
             self._known.popitem(last=False)
         self._known[key].take(now)
+
+    def give_back(self, key: str) -> None:
+        """One of that key's that was taken for nothing."""
+        if key in self._known:
+            self._known[key].give_back()

@@ -226,11 +226,12 @@ class StateApi:
         key: UUID | None = None,
     ) -> Response:
         """重试搁置的事件 · has what is parked tried again, once its cause is mended."""
-        scope = await self._scope(request)
+        person = await person_of(self.rt, request)
+        scope = await scope_of(self.rt.directory, person, OPERATORS)
         found = await self._parked(scope, consumer, topic, key)
         for one in found:
             await parking.unpark(self.rt.pool, one.consumer, one.topic, one.key)
-        observe.log.info("parked_retried", units=len(found))
+        observe.log.info("parked_retried", units=len(found), person=person)
         answer = RetryAnswer(units=len(found))
         return Response(answer.model_dump_json(), media_type="application/json")
 

@@ -7,10 +7,10 @@ every few seconds from the first back-up on, and put back by a restore, whatever
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,13 +45,31 @@ class Copies:
         return taken
 
     async def keep_taking(self) -> None:
-        """Copies until cancelled, and then once more."""
+        """Copies until cancelled, and then once more. What is in the way (a full disk, a lost
+        mount) is said, and tried again.
+        """
+        said = ""
         try:
             while True:
-                await asyncio.to_thread(self.take)
+                said = await asyncio.to_thread(self._try, said)
                 await asyncio.sleep(EVERY_S)
         finally:
+            self._try(said)
+
+    def _try(self, said: str) -> str:
+        """Copies what is new; what is in the way, said unless it was `said` before."""
+        try:
             self.take()
+        except OSError as error:
+            problem = error.strerror or str(error)
+            if problem != said:
+                print(
+                    f"文件暂时无法备份，会继续重试：{problem} "
+                    f"Files cannot be backed up just now; it is tried again: {problem}",
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+            return problem
+        return ""
 
     def drop(self, names: Iterable[str]) -> int:
         """Removes copies; how many there were."""
@@ -68,14 +86,25 @@ class Copies:
             return False
         to.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = to.with_name(f".{uuid4().hex}")
-        with contextlib.suppress(FileNotFoundError):  # it was swept or erased just now
+        try:
             shutil.copyfile(path, fresh)
             fresh.chmod(0o600)
             with fresh.open("rb") as stream:
                 os.fsync(stream.fileno())
             fresh.rename(to)
-            return True
-        return False
+        except FileNotFoundError:  # it was swept or erased just now
+            return False
+        finally:
+            fresh.unlink(missing_ok=True)  # half a copy must not fill the disk further
+        return True
+
+
+def put_back(kept: Path, live: Path, gone: Sequence[str]) -> None:
+    """What was lost comes back from its copies; what is `gone` by right does not, here or there."""
+    back, copies = Copies(kept, live), Copies(live, kept)
+    back.take()
+    for one in (back, copies):
+        one.drop(gone)
 
 
 async def erased(postgres: Postgres) -> list[str]:

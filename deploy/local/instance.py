@@ -5,12 +5,17 @@ import json
 import os
 import random
 import socket
+import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 # Below the range from which systems take ports for outgoing connections, so that no connection
 # of anybody's happens to sit on a port between two runs.
 FIRST_PORT, LAST_PORT = 20_000, 32_000
+
+CLAIM_S = 120.0
+"""From choosing a port to listening on it, at most: Postgres and Kafka may start in between."""
 
 
 class InUse(RuntimeError):  # noqa: N818 - says what is, as the house's names do
@@ -52,6 +57,24 @@ def is_free(port: int) -> bool:
     return True
 
 
+def claimed(port: int, path: Path) -> bool:
+    """Claims a port for the instance of that file; False if another has claimed it a moment ago:
+    nobody listens on it yet, and it is about to.
+    """
+    claims = Path(tempfile.gettempdir()) / f"houqin-ports-{os.getuid()}"
+    claims.mkdir(mode=0o700, exist_ok=True)
+    claim, mine = claims / str(port), str(path.resolve())
+    try:
+        with claim.open("x") as made:
+            made.write(mine)
+    except FileExistsError:
+        fresh = time.time() - claim.stat().st_mtime < CLAIM_S
+        if fresh and claim.read_text() != mine:
+            return False
+        claim.write_text(mine)
+    return True
+
+
 def choose_ports(path: Path, names: Iterable[str]) -> dict[str, int]:
     """A free loopback port for each name: the one in the file `path` if still free, else a new one.
 
@@ -64,7 +87,7 @@ def choose_ports(path: Path, names: Iterable[str]) -> dict[str, int]:
     chosen: dict[str, int] = {}
     for name in names:
         port = known.get(name, 0)
-        while not port or port in chosen.values() or not is_free(port):
+        while not port or port in chosen.values() or not is_free(port) or not claimed(port, path):
             port = random.randint(FIRST_PORT, LAST_PORT)
         chosen[name] = port
     fresh = path.with_suffix(".new")

@@ -33,7 +33,7 @@ from deploy.local.backup import (
     server,
     shown,
 )
-from deploy.local.file_copies import Copies, files_of
+from deploy.local.file_copies import erased, files_of, put_back
 from deploy.local.instance import Hold, InUse, choose_ports
 from deploy.local.postgres import NOBODY, Postgres, data_home, remove
 from deploy.local.process import StartFailed, end_leftover
@@ -162,7 +162,8 @@ async def restore_all(
         raise not_reached(problem, moment) from problem
     shutil.rmtree(aside.parent / "wal.restored")
     kept, live = archive.folder, stack.folder
-    await asyncio.to_thread(Copies(files_of(kept), files_of(live)).take)
+    gone = await erased(running_postgres(live))
+    await asyncio.to_thread(put_back, files_of(kept), files_of(live), gone)
     undecided = 0
     for service in LOGS:
         await whole(stack.dsns[service], service)

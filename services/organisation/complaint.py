@@ -33,8 +33,10 @@ from shared.kernel import (
 )  # fmt: skip
 from shared.organisation import BUREAU, MANAGERS, Role
 
-READ_BY = (Role.ADMINISTRATOR, *MANAGERS, Role.SAFETY_OFFICER, *BUREAU)
-"""Who may read what people complain of: not those whom it may be about."""
+READ_BY = (*MANAGERS, Role.SAFETY_OFFICER, *BUREAU)
+"""Who may read what people complain of: whoever may have to answer it, and who sees to it that it
+is answered. The page on which it is filed names them (services/portal/complaint_page.py).
+"""
 
 ANSWERED_BY = (*MANAGERS, Role.SAFETY_OFFICER, Role.BUREAU_OFFICER)
 
@@ -196,7 +198,7 @@ def file_complaint(
 
 
 class AssignComplaint(Command):
-    """To somebody of the school who may read complaints."""
+    """To somebody of the school who may answer complaints."""
 
     handler: Subject
 
@@ -217,8 +219,8 @@ def assign(
         return None
     refuse_answered(state)
     held = person.roles_in(by.day, None) if person else []
-    if not set(held) & set(READ_BY):
-        raise Refused("handler_may_not_read", field="handler", roles=ANSWERED_BY)
+    if not set(held) & set(ANSWERED_BY):
+        raise Refused("handler_may_not_answer", field="handler", roles=ANSWERED_BY)
     return ComplaintAssigned(handler=command.handler)
 
 

@@ -53,12 +53,14 @@ class Box:
     def __init__(self, rt: Runtime) -> None:
         self.rt = rt
         self.schools = Allowances(rt.settings.complaints_per_school_h, "too_many_complaints")
-        self.everybody = Allowance(rt.settings.public_reads_per_s, "too_many_readers")
+        # Apart from each other: whoever asks for receipts without end keeps nobody from filing.
+        self.filing = Allowance(rt.settings.public_reads_per_s, "too_many_readers")
+        self.following = Allowance(rt.settings.public_reads_per_s, "too_many_readers")
         self.view = next(view for view in complaints.views if view.function is complaint_list)
 
     async def file(self, request: Request) -> Response:
         """`POST /organisation/public/complaints`: the day by which it is answered."""
-        self.everybody.take(time.monotonic())
+        self.filing.take(time.monotonic())
         content = await asked.body_of(request, BYTES_MAX)
         filed = _read(content, Filed)
         school, id_ = school_of(self.rt, filed.unit), complaints.id_of(_receipt(filed.receipt))
@@ -78,7 +80,7 @@ class Box:
         """`POST /organisation/public/complaints/status`: how far it has come; asked for in a body,
         since addresses are kept in more places than bodies are.
         """
-        self.everybody.take(time.monotonic())
+        self.following.take(time.monotonic())
         content = await asked.body_of(request, BYTES_MAX)
         return await self._shown(_read(content, Followed).receipt, 200)
 

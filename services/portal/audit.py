@@ -96,6 +96,8 @@ class Trail:
     async def _fill(self, request: Request, told: Told, person: str, book: Book) -> None:
         after, cut = self._begun(request), False
         while any(one is not None for one in after.values()) and not cut:
+            if await request.is_disconnected():
+                break  # nobody waits for it: its turn is another's
             items, after, away, _ = await self._next(request, after, FILE_PAGE)
             if away:
                 raise Problem("service_away")

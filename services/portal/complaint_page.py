@@ -39,7 +39,8 @@ TEXTS = {
     "zh": {
         "title": "{name} 投诉与建议", "other": "English", "back": "本校公示",
         "about": "不用登录，可以不留姓名。学校必须在规定期限内答复，逾期自动上报教育局。"
-        "您写的内容加密保存，只有学校负责人和教育局能看到。",
+        "您写的内容加密保存，只有校长、总务主任、安全员和教育局的人能看到；"
+        "平台管理员负责维护，也能看到。",
         "names": "请写明时间、地点和经过。",
         "optional": "（选填）", "contact": "电话或微信，便于学校向您核实。不填也能凭回执查询答复。",
         "choose": "请选择", "send": "提交", "trap": "请留空",
@@ -55,7 +56,8 @@ TEXTS = {
         "back": "What this school publishes",
         "about": "No account and no name is needed. The school must answer within the term; what "
         "is late is reported to the education bureau by itself. What you write is kept encrypted; "
-        "only the school's heads and the bureau can read it.",
+        "only the principal, the logistics director, the safety officer and the bureau's people "
+        "can read it, and whoever administers the platform.",
         "names": "Say when and where it happened, and what.",
         "optional": " (optional)",
         "contact": "Phone number or other contact, in case the school has to ask. You can read the "
@@ -116,10 +118,11 @@ class Box:
         )
         return self._whole(body, "receipt", self.texts["follow"])
 
-    def asked(self, receipt: str, *, unknown: bool) -> str:
-        """Where the receipt is entered."""
+    def asked(self, receipt: str, *, unknown: bool, said: str = "") -> str:
+        """Where the receipt is entered. `said`: what is in the way that is not its fault."""
         texts = self.texts
-        wrong = f'<p class="bad" id="bad" role="alert">{texts["unknown"]}</p>' if unknown else ""
+        told = texts["unknown"] if unknown else escape(said)
+        wrong = f'<p class="bad" id="bad" role="alert">{told}</p>' if told else ""
         marked = ' aria-invalid="true" aria-describedby="bad"' if unknown else ""
         body = (
             f'<article><form method="post" action="{self._here("receipt")}"><div>'

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import secrets
 import time
+from collections import OrderedDict
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,9 +22,10 @@ from starlette.responses import Response
 
 from hosting.allowance import Allowances
 from services.portal.complaint_page import STYLE, Box
+from services.portal.fields import Made
 from services.portal.leaflet import form
 from services.portal.proxy import Gateway, bounded_body
-from services.portal.public import asked_for, rows_of
+from services.portal.public import KEPT_MAX, KEPT_S, asked_for, rows_of
 from services.portal.settings import Settings
 from services.portal.shelf import Shelf
 from shared.problems import FieldError, Problem
@@ -45,7 +47,10 @@ class Complaints:
 
     def __init__(self, settings: Settings, shelf: Shelf, gateway: Gateway) -> None:
         self.shelf, self.gateway = shelf, gateway
-        self.addresses = Allowances(settings.complaints_per_address_h, "too_many_complaints")
+        self.filed = Allowances(settings.complaints_per_address_h, "too_many_complaints")
+        self.tried = Allowances(settings.forms_per_address_h, "too_many_complaints")
+        self.followed = Allowances(settings.forms_per_address_h, "too_many_readers")
+        self._names: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     async def file(self, request: Request) -> Response:
         """`GET`: the form. `POST`: what was filled in; its receipt, or what is wrong with it."""
@@ -55,8 +60,7 @@ class Complaints:
         values = await _values(request)
         receipt, trapped = values.get("receipt", ""), values.pop("website", "")
         try:
-            self._bound(request, trapped)
-            status, answer = await self._ask(FILE, {**values, "unit": unit})
+            status, answer = await self._file(request, trapped, {**values, "unit": unit})
         except Problem as problem:
             said = problem.body(WORDS)[box.lang]["reason"]
             return form(box.form(receipt, values, (), said), STYLE, problem.status)
@@ -75,33 +79,69 @@ class Complaints:
             return form(box.asked("", unknown=False), STYLE)
         receipt = (await _values(request)).get("receipt", "")
         try:
+            self.followed.take(_address(request), time.monotonic())
             status, answer = await self._ask(FOLLOW, {"receipt": receipt})
+        except Problem as problem:
+            said = problem.body(WORDS)[box.lang]["reason"]
+            return form(box.asked(receipt, unknown=False, said=said), STYLE, problem.status)
         except httpx.TransportError as error:
             raise Problem("page_away") from error
         if status == 200:
             return form(box.status(answer), STYLE)
-        return form(box.asked(receipt, unknown=True), STYLE, status)
+        if status == 404:
+            return form(box.asked(receipt, unknown=True), STYLE, status)
+        said = answer[box.lang]["reason"]
+        return form(box.asked(receipt, unknown=False, said=said), STYLE, status)
 
-    def _bound(self, request: Request, trapped: str) -> None:
-        """Refuses what comes too often, and what no person fills in: they do not see that field."""
+    async def _file(self, request: Request, trapped: str, body: Answer) -> tuple[int, Answer]:
+        """Refuses what comes too often, and what no person fills in: they do not see that field.
+        A form that was wrong may be corrected: only what is filed counts as filed.
+        """
         if trapped:
             raise Problem("too_many_complaints")
-        self.addresses.take(_address(request), time.monotonic())
+        address, now = _address(request), time.monotonic()
+        self.tried.take(address, now)
+        self.filed.take(address, now)
+        status = 0
+        try:
+            status, answer = await self._ask(FILE, body)
+        finally:
+            if status != 201:
+                self.filed.give_back(address)
+        return status, answer
 
     async def _box(self, request: Request) -> tuple[Box, str]:
         """The pages of the school that is asked for, and its id; raises `not_found`."""
         unit, lang = asked_for(request)
         whole = await asyncio.to_thread(self.shelf.whole, lang)
-        rows = await rows_of(self.gateway, whole["views"][PUBLISHED], unit, limit="1")
+        name = await self._name(whole["views"][PUBLISHED], unit)
+        command, view = whole["commands"][COMMAND], whole["views"][LIST]
+        return Box(lang, name, f"/public/{unit}", command, view), unit
+
+    async def _name(self, view: Made, unit: str) -> str:
+        """The school's name, kept for a while: a form is asked for more often than schools are
+        renamed.
+        """
+        name, kept_at = self._names.get(unit, ("", 0.0))
+        if name and time.monotonic() - kept_at <= KEPT_S:
+            return name
+        rows = await rows_of(self.gateway, view, unit, limit="1")
         if rows is None:
             raise Problem("page_away")
-        command, view = whole["commands"][COMMAND], whole["views"][LIST]
-        return Box(lang, rows.unit.name, f"/public/{unit}", command, view), unit
+        self._names[unit] = rows.unit.name, time.monotonic()
+        self._names.move_to_end(unit)
+        if len(self._names) > KEPT_MAX:
+            self._names.popitem(last=False)
+        return rows.unit.name
 
     async def _ask(self, path: str, body: Answer) -> tuple[int, Answer]:
+        """Status and answer; raises `page_away` where something else answers for the service."""
         url = self.gateway.addresses["organisation"] + path
         answer = await self.gateway.client.post(url, content=msgspec.json.encode(body))
-        return answer.status_code, msgspec.json.decode(answer.content)
+        try:
+            return answer.status_code, msgspec.json.decode(answer.content, type=dict)
+        except msgspec.MsgspecError as error:
+            raise Problem("page_away") from error
 
 
 def _receipt() -> str:

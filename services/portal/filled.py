@@ -21,6 +21,7 @@ import msgspec
 import python_calamine
 from xlsxwriter.utility import xl_col_to_name
 
+from services.portal import workbook
 from services.portal.sheet import ID, ROWS_MAX, Column, Sheet
 from shared.ids import derived_id
 from shared.problems import FieldError, Problem
@@ -110,11 +111,15 @@ def read(sheet: Sheet, content: bytes) -> Filled:
 
 
 def rows_of(content: bytes) -> list[list[Cell]]:
-    """The rows of a file's first sheet as they stand there; raises `file_unreadable`."""
+    """The rows of a file's first sheet as they stand there; raises `file_unreadable`, and `invalid`
+    for a sheet that is too large.
+    """
     if content[:2] == b"PK":
         try:
-            book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+            book = python_calamine.CalamineWorkbook.from_filelike(workbook.checked(content))
             return [list(row) for row in book.get_sheet_by_index(0).to_python()]
+        except Problem:
+            raise
         except Exception as error:
             raise Problem("file_unreadable", field="file", why=str(error)) from error
     for encoding in ("utf-8-sig", "gb18030"):

@@ -67,9 +67,19 @@ class Health:
         return {"name": service, "state": told, "answered_ms": ms}
 
     async def runbook(self, request: Request) -> Response:
-        """`GET /portal/runbook`: the paragraphs of the runbook by their names."""
+        """`GET /portal/runbook`: the paragraphs of the runbook by their names, for whom a service
+        tells how it is: any one that answers, since it is needed when others do not.
+        """
         await self.callers.authorization(request)
-        return Response(msgspec.json.encode(paragraphs()), 200, NO_STORE, "application/json")
+        for service in self.gateway.addresses:
+            try:
+                found = await self._ask(request, service)
+            except Declined as no:
+                return passed_on(no.answer, request.url.path)
+            if found["state"] is not None:
+                content = msgspec.json.encode(paragraphs())
+                return Response(content, 200, NO_STORE, "application/json")
+        raise Problem("service_away")
 
 
 @cache

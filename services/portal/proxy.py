@@ -74,7 +74,10 @@ class Gateway:
         service = request.path_params["service"]
         # As it came, not decoded: what is escaped in it must stay so.
         path = request.scope["raw_path"].decode().removeprefix("/api")
-        if service not in self.addresses or not DOTS.isdisjoint(unquote(path).split("/")):
+        plain = unquote(path)
+        # What people without an account send in comes by our pages, which bound it; not by here.
+        closed = request.method not in {"GET", "HEAD"} and plain.startswith(f"/{service}/public/")
+        if service not in self.addresses or not DOTS.isdisjoint(plain.split("/")) or closed:
             raise Problem("route_unknown")
         if request.url.query:
             path += f"?{request.url.query}"
@@ -87,7 +90,8 @@ class Gateway:
         kept["content-security-policy"] = INERT
         if _packs(request, answer):
             body = _packed(body)
-            kept |= {"content-encoding": "gzip", "vary": "Accept-Encoding"}
+            vary = ", ".join(filter(None, (kept.get("vary"), "Accept-Encoding")))
+            kept |= {"content-encoding": "gzip", "vary": vary}
             del kept["content-length"]
         return StreamingResponse(
             body, answer.status_code, kept, background=BackgroundTask(answer.aclose)

@@ -59,6 +59,10 @@ class Settings(config.Settings):
     """How many complaints without an account are taken from one address within an hour; a whole
     village may share one.
     """
+    forms_per_address_h: Annotated[float, Field(gt=0)] = 100
+    """How often one address may try to file a complaint within an hour, wrong forms counted too;
+    and as often, apart from that, it may ask for one by its receipt.
+    """
     export_rows: Annotated[int, Field(gt=0, le=1_000_000)] = 100_000
     """How many rows of a list one file holds; it says so where there were more."""
 

@@ -15,6 +15,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.portal.caller import People
 from services.portal.catalogue import Catalogue, Contracts
 from services.portal.fields import Made
 from services.portal.signing_in import LANGUAGES, SigningIn
@@ -91,9 +92,9 @@ async def answer(shelf: Shelf, own: SigningIn, request: Request) -> Response:
     return _answered(request, packed, lang)
 
 
-async def events(shelf: Shelf, own: SigningIn, request: Request) -> Response:
+async def events(shelf: Shelf, own: SigningIn, people: People, request: Request) -> Response:
     """`GET /portal/catalogue/events?lang=`: the words of histories; 304 if unchanged."""
-    await own.callers.authorization(request)
+    await people.subject(request)
     lang = _language(own, request)
     return _answered(request, await asyncio.to_thread(shelf.events, lang), lang)
 

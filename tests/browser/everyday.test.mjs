@@ -120,3 +120,45 @@ test("the portal and the service are killed while a record is on its way, and it
     assert.deepEqual(items.map((row) => row.place), [place])
   })
 })
+
+test("a service in trouble holds back nothing but its own, and its record can be given up", async () => {
+  const reason = { reason: "服务内部出错", next_step: "稍后再试" }
+  const problem = { status: 500, slug: "internal", zh: reason, en: reason, errors: [] }
+  await as(HEAD, { size: "phone" }, async (page) => {
+    await page.route("**/api/assets/repairs", async (route) => (route.request().method() === "POST" ? await route.fulfill({ status: 500, json: problem }) : await route.continue()))
+    await page.goto(`${PORTAL}/do/ReportRepair`)
+    await page.locator("#f-kind").selectOption("electric")
+    await page.locator("#f-place").fill(`机房 ${STAMP}`)
+    await page.locator("form button.main").click()
+    await page.getByRole("heading", { name: /已保存，等待发送/ }).waitFor()
+    await page.goto(`${PORTAL}/do/ReportDamage`)
+    await page.locator("#f-cause").selectOption("wilful")
+    await page.locator("#f-item").fill("窗帘")
+    await page.locator("#f-place").fill("机房")
+    await page.locator("form button.main").click()
+    await page.getByRole("heading", { name: /：已录入/ }).waitFor()
+    await page.goto(`${PORTAL}/outbox`)
+    await page.getByText("服务内部出错").waitFor()
+    page.once("dialog", (asked) => asked.accept())
+    await page.getByRole("button", { name: "放弃" }).click()
+    await page.getByText("服务内部出错").waitFor({ state: "detached" })
+  })
+})
+
+test("a switch of unit that nobody has heard is none", async () => {
+  await as(HEAD, { size: "phone" }, async (page) => {
+    const unit = page.getByLabel("当前单位")
+    const before = await unit.inputValue()
+    const other = await unit.locator("option").evaluateAll((all, now) => all.map((one) => one.value).find((one) => one !== now), before)
+    await page.context().setOffline(true)
+    let said = ""
+    page.once("dialog", async (told) => {
+      said = told.message()
+      await told.accept()
+    })
+    await unit.selectOption(other)
+    await until(() => said)
+    assert.match(said, /没有切换/)
+    assert.equal(await unit.inputValue(), before)
+  })
+})

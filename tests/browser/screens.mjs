@@ -6,7 +6,7 @@ import { byPerson, resolved, shown } from "./pages.mjs"
 
 const folder = new URL("../../build/screens/", import.meta.url)
 const PICTURES = process.env.HOUQIN_PICTURES
-const IN_README = ["today-desk", "figures-desk", "figure-desk", "requisition-desk", "today-phone", "requisition-phone", "repair-phone", "form-phone", "alerts-phone"]
+const IN_README = ["today-phone", "repair-phone", "inspection-phone", "requisition-phone", "menu-desk", "figures-desk"]
 
 const assets = await readdir(new URL("../../build/web/assets/", import.meta.url))
 const FONT = `/assets/${assets.find((name) => /^noto-sans-sc.*\.css$/.test(name))}`

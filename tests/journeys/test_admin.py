@@ -119,6 +119,8 @@ async def test_every_service_says_how_it_is(world: World) -> None:
         assert {worker["release"] for worker in one["state"]["workers"]} == {told["release"]}
         assert one["answered_ms"] is not None
     assert (await asked(world, "head", "/portal/state")).json()["slug"] == "no_post"
-    assert (await asked(world, "head", "/portal/runbook")).json()["houqinkeysparked"]
+    assert (await asked(world, "head", "/portal/runbook")).json()["slug"] == "no_post"
+    runbook = await asked(world, "administrator", "/portal/runbook")
+    assert runbook.json()["houqinkeysparked"]
     answer = await world.api.client.get(f"{world.api.urls['portal']}/portal/state")
     assert answer.json()["slug"] == "signed_out"

@@ -332,6 +332,13 @@ def test_ports_are_kept_while_free(tmp_path: Path) -> None:
     assert second["a"] not in first.values()
 
 
+def test_two_instances_that_start_at_once_choose_different_ports(tmp_path: Path) -> None:
+    port = choose_ports(tmp_path / "first.json", ["a"])["a"]
+    (tmp_path / "second.json").write_text(json.dumps({"a": port}))
+    assert is_free(port)
+    assert choose_ports(tmp_path / "second.json", ["a"])["a"] != port
+
+
 def test_a_port_file_that_is_broken_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     path.write_text('{"a": "x"')

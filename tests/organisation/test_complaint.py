@@ -85,11 +85,11 @@ def test_is_filed_once_and_due_by_rule() -> None:
     filing(FILED, text="别的什么事情").refused("complaint_exists", field="id")
 
 
-def test_is_assigned_to_somebody_who_may_read_it() -> None:
+def test_is_assigned_to_somebody_who_may_answer_it() -> None:
     assigning(FILED).then(ASSIGNED)
     assigning(FILED, ASSIGNED).then()
-    assigning(FILED, role=Role.COOK).refused("handler_may_not_read", field="handler")
-    assigning(FILED, role=None).refused("handler_may_not_read")
+    for role in (Role.COOK, Role.ADMINISTRATOR, Role.INSPECTOR, None):
+        assigning(FILED, role=role).refused("handler_may_not_answer", field="handler")
     assigning(FILED, answered(), handler="li").refused("complaint_answered")
 
 

@@ -14,6 +14,7 @@ from tests.portal.pictures import EXIF, chunk, jpeg, png, segment
 from tests.services import SERVICES
 
 A, B = "a" * 64, "b" * 64
+BYTES_MAX = 2_000_000
 
 
 @pytest.mark.parametrize(
@@ -22,14 +23,15 @@ A, B = "a" * 64, "b" * 64
         (jpeg(), JPEG),
         (jpeg(segment(0xE2, b"ICC_PROFILE\0")), JPEG),
         (jpeg(scan=b"\xff\xd0\x01\xff\x00" + segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")), JPEG),
+        (jpeg(scan=b"\xff" * 1_900_000 + b"\x00"), JPEG),
         (png(), PNG),
         (png(chunk(b"pHYs", bytes(9))), PNG),
         (b"%PDF-1.7\n%%EOF", PDF),
     ],
-    ids=["jpeg", "with colours", "progressive", "png", "png with its size", "pdf"],
+    ids=["jpeg", "with colours", "progressive", "filled", "png", "png with its size", "pdf"],
 )
 def test_pictures_and_documents_are_known_by_their_bytes(content: bytes, kind: str) -> None:
-    assert media_type(content) == kind
+    assert media_type(content, BYTES_MAX) == kind
 
 
 @pytest.mark.parametrize(
@@ -51,11 +53,13 @@ def test_pictures_and_documents_are_known_by_their_bytes(content: bytes, kind: s
         (png() + b"a film", "picture_tells_more"),
         (jpeg(width=65_000, height=65_000), "picture_too_large"),
         (png(width=100_000, height=100_000), "picture_too_large"),
+        (jpeg(scan=bytes(BYTES_MAX)), "file_too_large"),
+        (jpeg(scan=b"\xff" * 1_900_000 + b"\xe1"), "picture_tells_more"),
     ],
 )
 def test_what_is_no_plain_picture_is_refused(content: bytes, slug: str) -> None:
     with pytest.raises(Problem) as refused:
-        media_type(content)
+        media_type(content, BYTES_MAX)
     assert refused.value.slug == slug
 
 
@@ -63,7 +67,7 @@ def test_what_is_no_plain_picture_is_refused(content: bytes, slug: str) -> None:
 def test_a_picture_cut_anywhere_is_none(whole: bytes) -> None:
     for length in range(len(whole)):
         with pytest.raises(Problem):
-            media_type(whole[:length])
+            media_type(whole[:length], BYTES_MAX)
 
 
 @pytest.fixture(scope="module")

@@ -185,3 +185,14 @@ def test_cookies_demand_https_beyond_this_machine() -> None:
     for wrong in (Settings(origin="http://hq.example.cn"), Settings(host="0.0.0.0")):
         with pytest.raises(ValueError, match="https"):
             _ = wrong.secure
+
+
+async def test_any_header_is_not_somebody(browser: httpx.AsyncClient) -> None:
+    stranger = {"Authorization": "Bearer no.such.token"}
+    for path in ("/portal/catalogue/events", "/portal/runbook"):
+        assert (await browser.get(path, headers=stranger)).status_code in {401, 503}
+        assert (await browser.get(path)).status_code == 401
+    await sign_in(browser)
+    events = await browser.get("/portal/catalogue/events")
+    assert events.status_code == 200
+    assert (await browser.get("/portal/runbook")).json()["houqinkeysparked"]

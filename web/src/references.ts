@@ -1,5 +1,6 @@
 /** Things that others refer to: found by text or pinyin, named by their title, also offline. */
 import { reactive } from "vue"
+import { isAway } from "@/api/away"
 import { type Reference, type View, catalogue } from "@/api/catalogue"
 import { Refusal, Unreachable, address, ask } from "@/api/http"
 import { session } from "@/api/session"
@@ -99,8 +100,8 @@ export async function rowOf(to: Reference, id: string): Promise<Row | null> {
     if (row) await remember(view.name, [choiceOf(view, id, row)])
     return row ?? null
   } catch (error) {
+    if (isAway(error)) return await storedRow(view, id)
     if (error instanceof Refusal) return null
-    if (error instanceof Unreachable) return await storedRow(view, id)
     throw error
   }
 }
@@ -145,22 +146,27 @@ export async function find(to: Reference, text: string, unit: string): Promise<C
     await remember(view.name, found)
     return found
   } catch (error) {
-    if (!(error instanceof Unreachable)) throw error
+    if (!isAway(error)) throw error
     return await remembered(view.name, text)
   }
 }
 
 async function findPeople(finder: string, text: string, unit: string): Promise<Choice[]> {
+  const found = await peopleOf(finder, text, unit)
+  // Whoever holds no post yet, or was never seen here, is known by nothing but what is typed.
+  const typed = SIGN_IN_NAME.test(text) && !found.some((one) => one.value === text)
+  return typed ? [...found, { value: text, label: text, row: { id: text } }] : found
+}
+
+async function peopleOf(finder: string, text: string, unit: string): Promise<Choice[]> {
   if (!unit) return await remembered(PEOPLE, text)
   try {
     const { data } = await ask<{ items: Person[] }>(address(finder, { q: text, limit: SHOWN_MAX, unit }))
     const found = data.items.map(personOf)
     await remember(PEOPLE, found)
-    // Whoever holds no post yet is known by nothing but what is typed.
-    const typed = SIGN_IN_NAME.test(text) && !found.some((one) => one.value === text)
-    return typed ? [...found, { value: text, label: text, row: { id: text } }] : found
+    return found
   } catch (error) {
-    if (!(error instanceof Unreachable)) throw error
+    if (!isAway(error)) throw error
     return await remembered(PEOPLE, text)
   }
 }

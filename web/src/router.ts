@@ -68,7 +68,19 @@ export function prefetchPage(): void {
   }
 }
 
-router.afterEach((to) => {
+/** A deployment takes the scripts of the pages before it along: they come with the page anew. */
+const LOST = /dynamically imported module|module script failed|JavaScript MIME type|preload CSS/i
+const ANEW = "houqin-anew"
+
+router.onError((error, to) => {
+  // Once for an address: a script that is missing there, too, would be asked for for ever.
+  if (!navigator.onLine || !LOST.test(String(error)) || sessionStorage.getItem(ANEW) === to.fullPath) return
+  sessionStorage.setItem(ANEW, to.fullPath)
+  location.assign(to.fullPath)
+})
+
+router.afterEach((to, _, failure) => {
+  if (!failure) sessionStorage.removeItem(ANEW)
   if (to.path.startsWith("/do/")) use(String(to.params.command))
   else if (to.meta.command) use(String(to.meta.command))
 })

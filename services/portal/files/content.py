@@ -7,6 +7,7 @@ taken out here, since the name of a file is the hash of its bytes.
 
 from __future__ import annotations
 
+import re
 import struct
 
 from shared.problems import Problem
@@ -17,6 +18,7 @@ PIXELS_MAX = 40_000_000
 
 SUFFIX = {JPEG: "jpg", PNG: "png", PDF: "pdf"}
 
+_JPEG_HEAD = b"\xff\xd8\xff"
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 _PNG_PLAIN = {
     b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT",
@@ -24,18 +26,29 @@ _PNG_PLAIN = {
 }  # fmt: skip
 """Chunks of a PNG that say how it looks, and nothing else."""
 
-_SCAN, _RESTARTS = 0xDA, range(0xD0, 0xD8)
+_SCAN = 0xDA
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_JPEG_PLAIN = {*_FRAMES, 0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xE2, 0xEE}
-"""Segments of a JPEG that say how it looks: frame, tables, JFIF, colours (APP2, APP14)."""
+_JPEG_PLAIN = {*_FRAMES, _SCAN, 0xC4, 0xCC, 0xDB, 0xDD, 0xE0, 0xE2, 0xEE}
+"""Segments of a JPEG that say how it looks: frame, tables, JFIF, colours (APP2, APP14), scan."""
+
+_BETWEEN = {0xC4, 0xDB, 0xDD, _SCAN}
+"""Segments that may follow a scan: tables, and the next scan."""
+
+_MARK = re.compile(rb"\xff(?![\x00\xd0-\xd7\xff])")
+"""Where something else than the picture's own data begins. One search, not a look at each FF: a
+picture may be made of nothing else.
+"""
 
 
-def media_type(content: bytes) -> str:
+def media_type(content: bytes, picture_bytes_max: int) -> str:
     """What may be stored, by its media type; raises the problems `file_kind_unknown`,
-    `picture_tells_more`, `picture_too_large`.
+    `picture_tells_more`, `picture_too_large`, and `file_too_large` for a picture of more bytes.
     """
+    picture = content.startswith((_JPEG_HEAD, _PNG_HEAD))
+    if picture and len(content) > picture_bytes_max:
+        raise Problem("file_too_large", kilobytes_max=picture_bytes_max // 1000)
     try:
-        if content.startswith(b"\xff\xd8\xff"):
+        if content.startswith(_JPEG_HEAD):
             return _jpeg(content)
         if content.startswith(_PNG_HEAD):
             return _png(content)
@@ -52,7 +65,7 @@ def _jpeg(content: bytes) -> str:
         if content[at] != 0xFF:
             raise Problem("file_kind_unknown")
         marker, (length,) = content[at + 1], struct.unpack_from(">H", content, at + 2)
-        if marker not in _JPEG_PLAIN | {_SCAN}:
+        if marker not in _JPEG_PLAIN:
             raise Problem("picture_tells_more")
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", content, at + 5)
@@ -64,15 +77,13 @@ def _jpeg(content: bytes) -> str:
 
 def _check_scans(content: bytes, at: int) -> None:
     """Between here and the end lie only scans of the one picture, and tables for them."""
-    end = len(content) - 2
-    while (at := content.index(b"\xff", at)) < end:
-        marker = content[at + 1]
-        if marker in {0x00, 0xFF, *_RESTARTS}:
-            at += 1 if marker == 0xFF else 2
-        elif marker in {0xC4, 0xDB, 0xDD, _SCAN}:
-            at += 2 + struct.unpack_from(">H", content, at + 2)[0]
-        else:
+    while found := _MARK.search(content, at):
+        at = found.start()
+        if at >= len(content) - 2:
+            break
+        if content[at + 1] not in _BETWEEN:
             raise Problem("picture_tells_more")
+        at += 2 + struct.unpack_from(">H", content, at + 2)[0]
     if content[at:] != b"\xff\xd9":
         raise Problem("file_kind_unknown")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
 from datetime import timedelta
@@ -32,6 +33,8 @@ select (select coalesce(sum(greatest(size_bytes, $4)), 0) from file_place join f
         where subject = $1 and sent_at > now() - $2::interval)
     + (select coalesce(sum(greatest(size_bytes, $4)), 0) from file_upload
         where subject = $1 and sha256 <> $3)
+    + (select coalesce(sum(greatest(size_bytes, $4)), 0) from file_refused
+        where subject = $1 and refused_at > now() - $2::interval)
 """
 _BEGIN = """
 insert into file_upload (sha256, subject, unit, size_bytes, piece_bytes)
@@ -51,6 +54,10 @@ with touched as (
     returning sha256, subject)
 insert into file_piece (sha256, subject, number, bytes) select sha256, subject, $3, $4 from touched
 on conflict (sha256, subject, number) do update set bytes = excluded.bytes
+"""
+_REFUSE = """
+with gone as (delete from file_upload where sha256 = $1 and subject = $2 returning size_bytes)
+insert into file_refused (subject, size_bytes) select $2, size_bytes from gone
 """
 _NAME = """
 update file set named_at = coalesce(named_at, now())
@@ -113,8 +120,8 @@ class Ledger:
             await _place(connection, digest, unit, subject, erased)
 
     async def sent_today(self, subject: str, besides: str, least: int) -> int:
-        """The bytes that somebody has sent within a day, or begun to send; each file counts for at
-        least so many, so that there are not too many small ones either.
+        """The bytes that somebody has sent within a day, stored or refused, or begun to send; each
+        file counts for at least so many, so that there are not too many small ones either.
         """
         other = bytes.fromhex(besides)
         return int(await self.pool.fetchval(_SENT_TODAY, subject, DAY, other, least))
@@ -158,9 +165,10 @@ class Ledger:
         if whole is None:
             raise Problem("upload_unknown")
         try:
-            kind = _checked(whole, digest, picture_bytes_max)
+            # In a thread: whoever else asks must not wait while megabytes are looked through.
+            kind = await asyncio.to_thread(_checked, whole, digest, picture_bytes_max)
         except Problem:
-            await self.give_up(upload.sha256, subject)
+            await self._refuse(upload, subject)
             raise
         async with self.pool.acquire() as connection, connection.transaction():
             # The row first: who sweeps this name just now is waited for; then it is stored anew.
@@ -170,6 +178,12 @@ class Ledger:
             await connection.execute(
                 "delete from file_upload where sha256 = $1 and subject = $2", digest, subject
             )
+
+    async def _refuse(self, upload: Upload, subject: str) -> None:
+        """Forgets an upload that must not be stored; that it was sent counts for a day. What two
+        requests have finished at once counts once.
+        """
+        await self.pool.execute(_REFUSE, bytes.fromhex(upload.sha256), subject)
 
     async def give_up(self, sha256: str, subject: str) -> None:
         """Forgets what somebody has begun to send."""
@@ -189,6 +203,9 @@ class Ledger:
         """
         await self.pool.execute(
             "delete from file_upload where touched_at < now() - $1::interval", unfinished
+        )
+        await self.pool.execute(
+            "delete from file_refused where refused_at < now() - $1::interval", DAY
         )
         swept = 0
         while await self._sweep_one(unnamed):
@@ -222,10 +239,7 @@ def _checked(whole: bytes, digest: bytes, picture_bytes_max: int) -> str:
     """The media type of what has arrived; a problem if it must not be stored."""
     if hashlib.sha256(whole).digest() != digest:
         raise Problem("file_hash_wrong")
-    kind = content.media_type(whole)
-    if kind != content.PDF and len(whole) > picture_bytes_max:
-        raise Problem("file_too_large", kilobytes_max=picture_bytes_max // 1000)
-    return kind
+    return content.media_type(whole, picture_bytes_max)
 
 
 async def _place(

@@ -21,7 +21,11 @@ from shared.words import Words
 
 PLACE = re.compile(r"\\\{\w+\\\}")
 NAME = re.compile("[0-9a-f]{64}")
-HASH = re.compile(rb'"[0-9a-f]{64}"')
+HASH = re.compile(rb'"[0-9a-f]{64}"|\\u')
+"""What a body holds that names files: a hash, or what may be one with its letters escaped."""
+
+NAMES_MAX = 1_000
+"""Files that one request names; each is looked up."""
 
 
 class Named(NamedTuple):
@@ -106,16 +110,24 @@ class Check:
         self._naming: Naming | None = None
 
     async def __call__(self, request: Request, content: bytes) -> None:
-        """Raises the problem `file_not_stored` or `file_unfit`, with every file that it is about;
-        else the files that the request names stay from now on.
+        """Raises the problem `file_not_stored` or `file_unfit`, with every file that it is about,
+        `invalid` where there are too many, and what `subject` raises of whoever names any; else
+        the files that the request names stay from now on.
         """
         if request.method != "POST" or not content:
             return
-        named = (await self.naming()).named(request.url.path, content)
+        if not HASH.search(content):
+            return
+        # Nothing is taken apart for somebody who is nobody here, and nobody else waits for it.
+        subject = await self.files.people.subject(request)
+        naming = await self.naming()
+        named = await asyncio.to_thread(naming.named, request.url.path, content)
         hashes = {one.sha256 for one in named}
         if not hashes:
             return
-        usable = await self._usable(request, hashes)
+        if len(hashes) > NAMES_MAX:
+            raise Problem("invalid", errors=[_too_many(named[NAMES_MAX])])
+        usable = await self._usable(request, subject, hashes)
         wrong = {one: slug for one in named if (slug := _wrong(one, usable))}
         if wrong:
             errors = [self._error(one, slug) for one, slug in wrong.items()]
@@ -130,9 +142,8 @@ class Check:
             self._naming = Naming(whole["commands"].values())
         return self._naming
 
-    async def _usable(self, request: Request, hashes: set[str]) -> dict[str, str]:
+    async def _usable(self, request: Request, subject: str, hashes: set[str]) -> dict[str, str]:
         """The media types of those that are stored, and sent by who asks or his to see."""
-        subject = await self.files.people.subject(request)
         known = await self.files.ledger.known(hashes, subject)
         return {
             sha256: one.media_type
@@ -144,6 +155,13 @@ class Check:
         reason, next_step = self.words.refusal(slug)
         zh, en = f"{reason.zh}。{next_step.zh}。", f"{reason.en}. {next_step.en}."
         return FieldError(one.path, zh, en)
+
+
+def _too_many(one: Named) -> FieldError:
+    return FieldError(
+        one.path, f"一次最多附{NAMES_MAX}个文件，请分几次提交",
+        f"a request names at most {NAMES_MAX} files; send it in parts",
+    )  # fmt: skip
 
 
 def _wrong(one: Named, usable: Mapping[str, str]) -> str:

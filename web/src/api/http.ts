@@ -41,6 +41,9 @@ interface Asked {
   signal?: AbortSignal
 }
 
+/** A line that has come to a standstill says nothing: then it is as good as cut. */
+const LIMIT_MS = 30_000
+
 const guard = { csrf: "", whenSignedOut: () => {} }
 
 /** What unsafe requests carry to prove that they come from this application. */
@@ -65,19 +68,25 @@ export async function ask<T>(path: string, asked: Asked = {}): Promise<Answer<T>
   const sent: Record<string, string> = { Accept: "application/json", ...headers }
   if (method !== "GET") sent["Houqin-Csrf"] = guard.csrf
   if (body !== undefined) sent["Content-Type"] = "application/json"
+  const limit = new AbortController()
+  const timer = setTimeout(() => limit.abort(), LIMIT_MS)
+  signal?.addEventListener("abort", () => limit.abort(), { once: true })
   let answer: Response
+  let data: unknown
   try {
     const content = file ?? (body === undefined ? null : JSON.stringify(body))
     const begun = method === "GET" ? await early(path) : null
-    answer = begun ?? (await fetch(path, { method, headers: sent, signal: signal ?? null, body: content }))
+    answer = begun ?? (await fetch(path, { method, headers: sent, signal: limit.signal, body: content }))
+    if (answer.status === 304 || answer.status === 204) {
+      return { status: answer.status, data: undefined as T, version: null }
+    }
+    data = await parsed(answer)
   } catch (error) {
     if (signal?.aborted) throw error
     throw new Unreachable(String(error))
+  } finally {
+    clearTimeout(timer)
   }
-  if (answer.status === 304 || answer.status === 204) {
-    return { status: answer.status, data: undefined as T, version: null }
-  }
-  const data = await parsed(answer)
   if (answer.ok) return { status: answer.status, data: data as T, version: versionOf(answer) }
   throw refusal(answer.status, data)
 }
@@ -97,11 +106,7 @@ export function guarded(): Record<string, string> {
 
 async function parsed(answer: Response): Promise<unknown> {
   if (!answer.headers.get("content-type")?.includes("json")) return undefined
-  try {
-    return await answer.json()
-  } catch {
-    throw new Unreachable("broken off")
-  }
+  return await answer.json()
 }
 
 function versionOf(answer: Response): number | null {

@@ -1,5 +1,6 @@
 /** Who is signed in, the posts they hold, and the unit that they work for now. */
 import { computed, ref } from "vue"
+import { isAway } from "./away"
 import { type Language, Unreachable, ask, carry, whenSignedOut } from "./http"
 
 export interface Unit {
@@ -58,7 +59,7 @@ export async function loadSession(): Promise<void> {
     else if (data.signed_in) location.assign("/") // nothing that is open here is theirs
     else expired.value = true
   } catch (error) {
-    if (!(error instanceof Unreachable)) throw error
+    if (!isAway(error)) throw error
     const last = localStorage.getItem(LAST)
     if (last) take(JSON.parse(last) as Session)
   }

@@ -3,10 +3,12 @@ import { type Ref, nextTick, ref, shallowRef, watch } from "vue"
 import { useI18n } from "vue-i18n"
 import type { Command } from "@/api/catalogue"
 import type { Language, Problem } from "@/api/http"
-import { session } from "@/api/session"
+import { session, unitId } from "@/api/session"
+import { prepared } from "@/files/device"
 import { draftName, draftOf, dropDraft, saveDraft } from "@/offline/drafts"
-import { type Waiting, discard, submit } from "@/offline/outbox"
-import { type Errors, type Value, assembled, begun, isEmpty, wrong } from "./model"
+import { type Waiting, discard, has, submit } from "@/offline/outbox"
+import { isFull } from "@/offline/room"
+import { type Errors, type Value, assembled, begun, isEmpty, placed, wrong } from "./model"
 
 const SAVING_MS = 250
 
@@ -17,7 +19,8 @@ export interface Thing {
   row: Record<string, unknown> | null
 }
 
-export function useFilling(command: Command, thing: Ref<Thing | null>, given: Value) {
+/** `given`: what it begins with; `meant`: what was clicked just now, whatever was begun before. */
+export function useFilling(command: Command, thing: Ref<Thing | null>, given: Value, meant: Value = {}) {
   const { t, locale } = useI18n()
   const value = ref<Value>(begun(command.fields, given))
   const errors = ref<Errors>({})
@@ -29,16 +32,27 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
   let key: string = crypto.randomUUID()
   let timer: ReturnType<typeof setTimeout> | undefined
   let touched = false
+  /** The version that the draft began from: whoever has changed the thing since is not overwritten. */
+  let base: number | null = null
 
   async function restore(): Promise<void> {
     const draft = await draftOf(name)
-    if (draft) {
-      value.value = { ...value.value, ...draft.value }
+    // Closed while it was being sent: it waits in the queue now, or is entered.
+    if (draft && (await has(draft.key))) await dropDraft(name)
+    else if (draft) {
+      value.value = { ...value.value, ...draft.value, ...meant }
       key = draft.key
+      base = draft.version
       restored.value = draft.saved_at
       await nextTick()
     }
     watch(value, save, { deep: true })
+    watch(unitId, follow)
+  }
+
+  /** Whoever switches the unit means the form that is open, too, unless it says another. */
+  function follow(now: string, before: string): void {
+    if (value.value.organisation === before) value.value = { ...value.value, organisation: now }
   }
 
   function save(): void {
@@ -50,7 +64,9 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
   async function write(): Promise<void> {
     if (!touched || outcome.value) return
     const saved_at = new Date().toISOString()
-    await saveDraft({ name, command: command.name, id: thing.value?.id ?? null, key, version: thing.value?.version ?? null, value: value.value, saved_at })
+    const { id = null, version = null } = thing.value ?? {}
+    const draft = { name, command: command.name, id, key, version: base ?? version, value: value.value, saved_at }
+    await saveDraft(draft).catch(tolerateFull)
   }
 
   async function begin(): Promise<void> {
@@ -61,20 +77,26 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
     errors.value = {}
     problem.value = null
     outcome.value = null
-    touched = false
+    base = null
     value.value = begun(command.fields, given)
     await nextTick()
     clearTimeout(timer)
+    touched = false
   }
 
   /** Sends the record; true if there is nothing left to correct. */
   async function send(): Promise<boolean> {
     problem.value = null
-    errors.value = wrong(command.fields, value.value, (slug, values) => t(slug, values ?? {}))
-    if (!isEmpty(errors.value)) return false
     busy.value = true
     try {
-      return await settled(await submit(recordOf(command, thing.value, key, assembled(command.fields, value.value))))
+      await prepared()
+      errors.value = wrong(command.fields, value.value, (slug, values) => t(slug, values ?? {}))
+      if (!isEmpty(errors.value)) return false
+      const begunFrom = thing.value && { ...thing.value, version: base ?? thing.value.version }
+      return await settled(await submit(recordOf(command, begunFrom, key, assembled(command.fields, value.value))))
+    } catch (error) {
+      tolerateFull(error)
+      return false
     } finally {
       busy.value = false
     }
@@ -91,11 +113,16 @@ export function useFilling(command: Command, thing: Ref<Thing | null>, given: Va
     await write()
     await discard(made.key)
     problem.value = made.problem
-    errors.value = byField(made.problem, locale.value as Language)
+    errors.value = placed(byField(made.problem, locale.value as Language), value.value)
     return false
   }
 
   return { value, errors, problem, outcome, restored, busy, restore, begin, send, write }
+}
+
+/** Without room nothing is kept, and every page says so; what is filled in still stands there. */
+function tolerateFull(error: unknown): void {
+  if (!isFull(error)) throw error
 }
 
 /** A record as it waits in the outbox. */

@@ -1,6 +1,7 @@
 /** The rows that a picker offers: asked for while its user types, the latest answer wins. */
 import { ref, shallowRef } from "vue"
 import type { Reference } from "@/api/catalogue"
+import { Refusal, Unreachable } from "@/api/http"
 import { unitId } from "@/api/session"
 import { type Choice, find } from "@/references"
 
@@ -9,6 +10,8 @@ const TYPING_MS = 200
 export function useFound(to: Reference) {
   const found = shallowRef<Choice[]>([])
   const busy = ref(false)
+  /** It could not be looked: not the same as nothing found. */
+  const failed = ref(false)
   let latest = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -17,7 +20,14 @@ export function useFound(to: Reference) {
     busy.value = true
     try {
       const rows = await find(to, text, unitId.value)
-      if (mine === latest) found.value = rows
+      if (mine !== latest) return
+      found.value = rows
+      failed.value = false
+    } catch (error) {
+      if (!(error instanceof Refusal || error instanceof Unreachable)) throw error
+      if (mine !== latest) return
+      found.value = []
+      failed.value = true
     } finally {
       if (mine === latest) busy.value = false
     }
@@ -28,5 +38,5 @@ export function useFound(to: Reference) {
     timer = setTimeout(() => void load(text.trim()), text ? TYPING_MS : 0)
   }
 
-  return { found, busy, search }
+  return { found, busy, failed, search }
 }

@@ -78,7 +78,7 @@ function parsedOr(text: string): unknown {
   }
 }
 
-/** What is wrong, by the field's path as the service would name it (`lines.0.quantity`). */
+/** What is wrong, by the field's path (`lines.0.quantity`), counting rows as they stand here. */
 export function wrong(fields: Field[], value: Value, say: Say, path = ""): Errors {
   const found: Errors = {}
   for (const field of fields) {
@@ -97,14 +97,34 @@ function wrongField(field: Field, value: unknown, say: Say, path: string): Error
 }
 
 function wrongList(field: Field, items: unknown[], say: Say, path: string): Errors {
-  const full = items.filter((one) => !isEmpty(one))
+  const full = fullRows(items)
   const least = field.min_items ?? 0
   if (full.length < least) return { [path]: say("wrong.few", { count: least }) }
   const most = field.max_items
   if (most !== undefined && full.length > most) return { [path]: say("wrong.many", { count: most }) }
   const item = field.item
   if (!item) return {}
-  return Object.assign({}, ...full.map((one, n) => wrongField(item, one, say, `${path}.${n}`)))
+  return Object.assign({}, ...full.map((n) => wrongField(item, items[n], say, `${path}.${n}`)))
+}
+
+/** What the service found wrong, at the rows as they stand here: it was never sent the empty ones. */
+export function placed(errors: Errors, value: Value): Errors {
+  return Object.fromEntries(Object.entries(errors).map(([path, text]) => [placeOf(path, value), text]))
+}
+
+function placeOf(path: string, value: unknown): string {
+  let at = value
+  const parts = path.split(".").map((part) => {
+    const place = Array.isArray(at) ? String(fullRows(at)[Number(part)] ?? part) : part
+    at = (at as Value | null | undefined)?.[place]
+    return place
+  })
+  return parts.join(".")
+}
+
+/** Where a list's items are that are not empty. */
+function fullRows(items: unknown[]): number[] {
+  return [...items.keys()].filter((n) => !isEmpty(items[n]))
 }
 
 function wrongText(field: Field, text: string, say: Say): string {

@@ -1,4 +1,5 @@
 /** Inspections and their checklists, fetched before they are needed and kept for without network. */
+import { isAway } from "@/api/away"
 import { type View, catalogue } from "@/api/catalogue"
 import { Refusal, Unreachable, address, ask } from "@/api/http"
 import { session, unitId } from "@/api/session"
@@ -48,6 +49,9 @@ const KEPT_MAX = 20
 const KEPT_AT = "inspections:at"
 /** So long what was brought here is recent enough. */
 const KEPT_MS = 600_000
+let bringing: Promise<void> | undefined
+/** How often something kept has stood in for an answer. */
+let stoodIn = 0
 
 export function isOpen(status: string): boolean {
   return OPEN.includes(status)
@@ -97,7 +101,7 @@ async function inForce(checklist: string, version: number): Promise<Item[] | nul
     const latest = await checklistOf(checklist)
     return latest.version === version ? latest.items : null
   } catch (error) {
-    if (error instanceof Refusal) return null // withdrawn: what was begun by it goes on
+    if (error instanceof Refusal && !isAway(error)) return null // withdrawn: what was begun by it goes on
     throw error
   }
 }
@@ -133,9 +137,16 @@ export async function myInspections(): Promise<Row[]> {
 }
 
 /** Brings what will be inspected onto the device, before somebody goes where there is no network. */
-export async function keepInspections(): Promise<void> {
-  if (Date.now() - ((await kept<number>(KEPT_AT)) ?? 0) < KEPT_MS) return
-  await keep(KEPT_AT, Date.now())
+export function keepInspections(): Promise<void> {
+  bringing ??= bring().finally(() => (bringing = undefined))
+  return bringing
+}
+
+async function bring(): Promise<void> {
+  const [now, before] = [Date.now(), stoodIn]
+  const age = now - ((await kept<number>(KEPT_AT)) ?? 0)
+  // A clock set back since then must not keep everything from being brought.
+  if (age >= 0 && age < KEPT_MS) return
   try {
     const rows = await myInspections()
     for (const row of rows.slice(0, KEPT_MAX)) await inspectionOf(row.id)
@@ -144,6 +155,7 @@ export async function keepInspections(): Promise<void> {
       await checklistOf(row.id)
       await shareOf(unitId.value, String(row.kind))
     }
+    if (stoodIn === before) await keep(KEPT_AT, now)
   } catch (error) {
     if (!(error instanceof Refusal || error instanceof Unreachable)) throw error
   }
@@ -156,15 +168,16 @@ async function judgedIn(register: View, id: string): Promise<Answer[]> {
   return [...new Map(results.map((one) => [one.code, one])).values()]
 }
 
-/** What is asked for now, and kept; without network what was kept last. */
+/** What is asked for now, and kept; without network, or with the service away, what was kept last. */
 async function keptOr<T>(name: string, fresh: () => Promise<T>): Promise<T> {
   try {
     const found = await fresh()
     await keep(name, found)
     return found
   } catch (error) {
-    const before = error instanceof Unreachable ? await kept<T>(name) : undefined
+    const before = isAway(error) ? await kept<T>(name) : undefined
     if (before === undefined) throw error
+    stoodIn++
     return before
   }
 }

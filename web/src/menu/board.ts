@@ -5,6 +5,7 @@
  */
 import { computed, ref, shallowRef } from "vue"
 import { type Command, type View, catalogue } from "@/api/catalogue"
+import { isAway } from "@/api/away"
 import { type Problem, Refusal, Unreachable, address, ask } from "@/api/http"
 import { recordOf } from "@/forms/filling"
 import { draftOf, dropDraft, saveDraft } from "@/offline/drafts"
@@ -51,7 +52,6 @@ export function useBoard(unit: string, week: string, canteen: string) {
   const views = catalogue.value?.views ?? {}
   const commands = catalogue.value?.commands ?? {}
   const name = `MenuBoard:${unit}:${week}:${canteen}`
-  const place = boardOf(week, canteen).slice("/menu/".length)
 
   const id = ref<string | null>(null)
   const version = ref<number | null>(null)
@@ -96,8 +96,8 @@ export function useBoard(unit: string, week: string, canteen: string) {
     } catch (reason) {
       if (!(reason instanceof Refusal || reason instanceof Unreachable)) throw reason
       error.value = reason
-      if (reason instanceof Refusal) return
-      await recall()
+      if (isAway(reason)) await recall()
+      else return
     }
     await restore()
     ready.value = true
@@ -185,7 +185,7 @@ export function useBoard(unit: string, week: string, canteen: string) {
     clearTimeout(timer)
     if (!changed.value || outcome.value) return
     const value = { unit, week, canteen, plan: plan.value, ages: ages.value }
-    await saveDraft({ name, command: "DraftMenu", id: place, key, version: base, value, saved_at: new Date().toISOString() })
+    await saveDraft({ name, command: "DraftMenu", id: null, key, version: base, value, saved_at: new Date().toISOString(), to: boardOf(week, canteen) })
   }
 
   /** Back to what the service has. */

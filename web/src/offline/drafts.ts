@@ -1,5 +1,6 @@
 /** What somebody has begun to fill in, kept as they type. */
 import { forgetFiles } from "@/files/device"
+import { withRoom } from "./room"
 import { type Draft, database } from "./store"
 
 export function draftName(command: string, id: string | null): string {
@@ -11,7 +12,7 @@ export async function draftOf(name: string): Promise<Draft | undefined> {
 }
 
 export async function saveDraft(draft: Draft): Promise<void> {
-  await (await database()).put("drafts", JSON.parse(JSON.stringify(draft)))
+  await withRoom(async () => (await database()).put("drafts", JSON.parse(JSON.stringify(draft))))
 }
 
 export async function dropDraft(name: string): Promise<void> {

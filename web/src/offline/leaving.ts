@@ -4,6 +4,7 @@
  * the next person at this device in the former one's place.
  */
 import { Refusal, Unreachable, ask, carry } from "@/api/http"
+import { isAway } from "@/api/away"
 import { type Session, forgetSession, session } from "@/api/session"
 import { forgetUsed } from "@/shell/used"
 import { clear } from "./store"
@@ -40,7 +41,7 @@ export async function finishLeaving(): Promise<boolean> {
       return false
     }
   } catch (error) {
-    if (error instanceof Unreachable) return false
+    if (isAway(error)) return false
     throw error
   }
   localStorage.removeItem(NOTE)

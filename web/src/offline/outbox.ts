@@ -7,8 +7,10 @@ import { computed, shallowRef } from "vue"
 import { type Problem, Refusal, Unreachable, ask } from "@/api/http"
 import { loadSession, session } from "@/api/session"
 import { filesIn, forgetFiles } from "@/files/device"
+import { saveAs } from "@/files/saved"
 import { sendFiles } from "@/files/sending"
 import { drafts } from "./drafts"
+import { withRoom } from "./room"
 import { type Kept, database } from "./store"
 
 export type State = "pending" | "sent" | "refused" | "conflict"
@@ -43,6 +45,10 @@ export interface Entered {
 }
 
 const SENT_KEPT = 30
+const ALL = "/"
+const NOTHING = ""
+/** A fault in the service, which concerns this record and not whatever else it is asked. */
+const FAULT = 500
 const RETRY_S = 10
 const RETRY_MAX_S = 300
 
@@ -75,6 +81,11 @@ export async function submit(record: Waiting): Promise<Waiting> {
   return (await (await database()).get("outbox", record.key)) ?? record
 }
 
+/** Whether a record of that key is here, whatever became of it. */
+export async function has(key: string): Promise<boolean> {
+  return (await (await database()).getKey("outbox", key)) !== undefined
+}
+
 export async function discard(key: string): Promise<void> {
   const gone = outbox.value.find((one) => one.key === key)
   await (await database()).delete("outbox", key)
@@ -99,12 +110,14 @@ export async function flush(): Promise<void> {
   if (!session.value.signed_in) return
   const work = async (): Promise<void> => {
     await refresh()
+    const held = new Set<string>()
     for (const record of pending.value) {
-      if (!(await send(record))) {
-        retryLater()
-        return
-      }
+      if (waitsFor(record).some((one) => held.has(one))) continue
+      const holds = await send(record)
+      if (holds === ALL) return retryLater()
+      if (holds) held.add(holds)
     }
+    if (held.size) return retryLater()
     delay = RETRY_S
     await forgetOldest()
   }
@@ -117,48 +130,58 @@ function retryLater(): void {
   delay = Math.min(2 * delay, RETRY_MAX_S)
 }
 
-/** Sends one record; false if it, and with it all later ones, must wait. */
-async function send(record: Waiting): Promise<boolean> {
+/** By whom a record may be held up: its service, and what else is to be done with the same thing. */
+function waitsFor(record: Waiting): string[] {
+  return [serviceOf(record), record.id ?? record.key]
+}
+
+function serviceOf({ path }: Waiting): string {
+  return path.split("/").slice(0, 3).join("/")
+}
+
+/** Sends one record; what must wait with it if it could not be: everything, its service, its thing. */
+async function send(record: Waiting, again = true): Promise<string> {
   const headers: Record<string, string> = { "Idempotency-Key": record.key }
   if (record.version !== null) headers["If-Match"] = `"${record.version}"`
   const asked = { method: "POST" as const, body: record.body, headers }
   try {
     if (!session.value.csrf) await loadSession()
     // A record is sent by whoever filled it in, or not at all.
-    if (session.value.subject !== record.subject) return false
+    if (session.value.subject !== record.subject) return ALL
     await sendFiles(record)
     const { data } = await ask<Entered>(record.path, asked)
     await put({ ...record, state: "sent", answer: data, problem: null, tries: record.tries + 1 })
     await forgetFiles(record.body)
-    return true
+    return NOTHING
   } catch (error) {
     if (error instanceof Unreachable) {
       await put({ ...record, tries: record.tries + 1 })
-      return false
+      return ALL
     }
     if (!(error instanceof Refusal)) throw error
-    return await refused(record, error.problem)
+    // Signed in anew elsewhere: this tab's proof is of the session before.
+    if (again && error.problem.slug === "csrf_refused") {
+      await loadSession()
+      return await send(record, false)
+    }
+    return await refused({ ...record, tries: record.tries + 1 }, error.problem)
   }
 }
 
-async function refused(record: Waiting, problem: Problem): Promise<boolean> {
-  const tried = { ...record, tries: record.tries + 1 }
-  if (problem.slug === "csrf_refused" && record.tries === 0) {
-    await loadSession()
-    return await send(tried)
-  }
+async function refused(tried: Waiting, problem: Problem): Promise<string> {
   // No decision was made: who asks must sign in, or the service could not tell.
   if ([401, 429].includes(problem.status) || problem.status >= 500) {
     await put({ ...tried, problem })
-    return false
+    if (problem.status === 401) return ALL
+    return problem.status === FAULT ? (tried.id ?? tried.key) : serviceOf(tried)
   }
-  const conflict = record.version !== null && [409, 412].includes(problem.status)
+  const conflict = tried.version !== null && [409, 412].includes(problem.status)
   await put({ ...tried, problem, state: conflict ? "conflict" : "refused" })
-  return true
+  return NOTHING
 }
 
 async function put(record: Waiting): Promise<void> {
-  await (await database()).put("outbox", JSON.parse(JSON.stringify(record)))
+  await withRoom(async () => (await database()).put("outbox", JSON.parse(JSON.stringify(record))))
   await changed()
 }
 
@@ -187,11 +210,8 @@ export async function saveUnsent(): Promise<void> {
   const begun = await drafts()
   const files = await Promise.all((await filesIn([unsent.value, begun])).map(inText))
   const all = { exported_at, subject, records: unsent.value, drafts: begun, files }
-  const link = document.createElement("a")
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(all, null, 1)], { type: "application/json" }))
-  link.download = `houqin-${exported_at.slice(0, 16).replaceAll(":", "")}.json`
-  link.click()
-  URL.revokeObjectURL(link.href)
+  const content = new Blob([JSON.stringify(all, null, 1)], { type: "application/json" })
+  saveAs(content, `houqin-${exported_at.slice(0, 16).replaceAll(":", "")}.json`)
 }
 
 /** A file as a text that can stand in JSON. */

@@ -17,6 +17,8 @@ export interface Draft {
   version: number | null
   value: Record<string, unknown>
   saved_at: string
+  /** The page where it is gone on with, where that is not its command's form. */
+  to?: string
 }
 
 /** A photo, signature or document that has not been entered yet; `kept_at`: since when. */
@@ -64,6 +66,8 @@ function databaseOf(subject: string): Promise<IDBPDatabase<Own>> {
     },
   })
   opened.set(subject, fresh)
+  // What could not be opened now may be opened the next time.
+  fresh.catch(() => opened.delete(subject))
   return fresh
 }
 
