@@ -96,6 +96,7 @@ async function conflict() {
     const { id } = await complaint(head)
     await head.goto(`${PORTAL}/do/AnswerComplaint/${id}?view=complaint_list`)
     await head.locator("#f-answer").fill("已更换供货商")
+    await head.waitForLoadState("networkidle") // the thing was seen as it stands
     await head.context().setOffline(true)
     await head.getByRole("button", { name: "答复投诉" }).click()
     await head.getByRole("heading", { name: "答复投诉：已保存，等待发送" }).waitFor()

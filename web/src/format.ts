@@ -19,6 +19,11 @@ export function momentOf(text: string): string {
   return /[Z+]/.test(text) ? text : `${text.length === 16 ? `${text}:00` : text}+08:00`
 }
 
+/** A moment as a `datetime-local` input holds it; what has no zone is as it was typed. */
+export function typedMoment(text: string): string {
+  return /[Z+]/.test(text) ? shownMoment(text).replace(" ", "T") : text
+}
+
 /** Today's business day, `2026-11-21`. */
 export function businessDay(moment = new Date()): string {
   return stamp.format(moment).slice(0, 10)
