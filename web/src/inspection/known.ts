@@ -59,13 +59,13 @@ export function isOpen(status: string): boolean {
 
 export async function inspectionOf(id: string): Promise<Known> {
   return await keptOr(`inspection:${id}`, async () => {
-    const register = view("inspection_register")
-    const { data: row } = await ask<Row>(address(register.detail, {}, id))
-    const [items, share, judged] = await Promise.all([
+    const { data } = await ask<{ detail: Row; history: { items: Happened[] } }>(`/portal/things/inspection_register/${id}`)
+    const row = data.detail
+    const [items, share] = await Promise.all([
       itemsOf(String(row.checklist), Number(row.checklist_version)),
       shareOf(String(row.organisation), String(row.kind)),
-      judgedIn(register, id),
     ])
+    const judged = judgedIn(data.history.items)
     const { programme, organisation, status, inspectors } = row as Row & { inspectors: string[] }
     return { title: String(programme), unit: String(organisation), status: String(status), inspectors, items, share, judged }
   })
@@ -161,9 +161,8 @@ async function bring(): Promise<void> {
   }
 }
 
-async function judgedIn(register: View, id: string): Promise<Answer[]> {
-  const { data } = await ask<{ items: Happened[] }>(address(register.history, {}, id))
-  const events = data.items.filter((one) => one.type === "InspectionItemsJudged")
+function judgedIn(history: Happened[]): Answer[] {
+  const events = history.filter((one) => one.type === "InspectionItemsJudged")
   const results = events.flatMap((one) => one.data.results as Answer[])
   return [...new Map(results.map((one) => [one.code, one])).values()]
 }
