@@ -61,8 +61,9 @@ async def test_events_arrive_in_order_with_their_data(
     school, stream = uuid4(), uuid4()
     async with pool.acquire() as connection:
         await insert(connection, [new_event(stream, v, school, what=v) for v in range(1, 51)])
-    async with relaying(pool, config, batch=20):
+    async with relaying(pool, config, batch=20) as relay:
         messages = await received(config, 50)
+        await until(lambda: relay.sent == 50)
     assert [m.recorded.version for m in messages] == list(range(1, 51))
     assert [m.data for m in messages] == [b'{"what":%d}' % v for v in range(1, 51)]
     assert len({m.partition for m in messages}) == 1
