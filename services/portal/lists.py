@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.portal.page import NO_STORE
-from services.portal.proxy import Gateway
+from services.portal.proxy import SMALL_BYTES, Gateway, takes_packed
 from services.portal.shelf import Shelf
 from services.portal.signing_in import SigningIn
 from shared.organisation import Level
@@ -34,10 +34,6 @@ FOUND_EACH = 4
 """Rows of a list that a search shows."""
 
 WORDS_MAX = 100
-
-SMALL_BYTES = 1_000
-"""What is no larger goes in one packet anyway."""
-
 
 PARTS = ("detail", "history", "can")
 """What a thing's page shows, by the names of the addresses in its view."""
@@ -169,7 +165,7 @@ def waits_for(task: Made, row: Made, subject: str, posts: Sequence[Made]) -> boo
 def _json(request: Request, body: object, more: Mapping[str, str] | None = None) -> Response:
     """Packed, where that is worth it: rows are a tenth of their size then."""
     content, headers = msgspec.json.encode(body), {**NO_STORE, **(more or {})}
-    if len(content) > SMALL_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(content) > SMALL_BYTES and takes_packed(request):
         content = gzip.compress(content, 6, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return Response(content, 200, headers, "application/json")

@@ -166,11 +166,16 @@ async def bounded_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> byt
     return bytes(body)
 
 
+def takes_packed(request: Request) -> bool:
+    """Whether whoever asks can unpack what is sent gzipped."""
+    return "gzip" in request.headers.get("accept-encoding", "")
+
+
 def _packs(request: Request, answer: httpx.Response) -> bool:
     """Whether an answer travels packed: a list of fifty rows is a tenth of its size then."""
     plain = "content-encoding" not in answer.headers
     json = answer.headers.get("content-type", "").startswith("application/json")
-    wanted = request.method == "GET" and "gzip" in request.headers.get("accept-encoding", "")
+    wanted = request.method == "GET" and takes_packed(request)
     return plain and json and wanted and int(answer.headers.get("content-length", 0)) > SMALL_BYTES
 
 

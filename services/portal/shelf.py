@@ -18,6 +18,7 @@ from starlette.responses import Response
 from services.portal.caller import People
 from services.portal.catalogue import Catalogue, Contracts
 from services.portal.fields import Made
+from services.portal.proxy import takes_packed
 from services.portal.signing_in import LANGUAGES, SigningIn
 from shared.problems import Problem
 
@@ -114,7 +115,7 @@ def _answered(request: Request, packed: Packed, lang: str) -> Response:
     }  # fmt: skip
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if takes_packed(request):
         headers["Content-Encoding"] = "gzip"
     else:
         content = gzip.decompress(content)
